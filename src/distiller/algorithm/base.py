@@ -1,0 +1,27 @@
+"""What every distillation algorithm does: turn a teacher's answers into a trained student."""
+
+from pathlib import Path
+from typing import Any
+
+from distiller.artifacts import AnswerSet
+from distiller.config import Component
+from distiller.student.base import Student
+from distiller.task import Task
+from distiller.trainer import Trainer
+
+
+class Algorithm(Component):
+    """One way to teach a student."""
+
+    def distil(
+        self, student: Student, answered: list[tuple[Task, AnswerSet]], trainer: Trainer, threads: int, folder: Path
+    ) -> dict[str, Any]:
+        """Train `student` on the answers to all tasks together and write it into `folder`.
+
+        Returns facts about the training: queries learnt from, replies left out, what the student reports.
+        """
+        raise NotImplementedError
+
+    def suits(self, student: Student) -> str | None:
+        """Why this algorithm cannot train this student, in one sentence, or None if it can."""
+        raise NotImplementedError

@@ -1,0 +1,56 @@
+"""Run a Lightning module over tensors that fit into memory."""
+
+import warnings
+from collections.abc import Iterator
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from distiller.student.base import NetworkStudent
+from distiller.trainer import Trainer
+
+
+class Batches:
+    """Batches of rows of several tensors, shuffled anew in every epoch.
+
+    The order is a pure function of the seed and the epoch, so that a resumed run sees what an undisturbed one would.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor], batch_size: int, seed: int | None):
+        self.tensors, self.batch_size, self.seed = tensors, batch_size, seed
+        self.rows = len(next(iter(tensors.values())))
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-self.rows // self.batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        order = torch.arange(self.rows)
+        if self.seed is not None:
+            order = torch.randperm(self.rows, generator=torch.Generator().manual_seed(self.seed * 100_003 + self.epoch))
+            self.epoch += 1
+        for rows in order.split(self.batch_size):
+            yield {name: tensor[rows] for name, tensor in self.tensors.items()}
+
+
+def fit(module: pl.LightningModule, tensors: dict[str, Tensor], student: NetworkStudent, trainer: Trainer) -> None:
+    """Train `module` on all rows, validating on all rows after every epoch."""
+    with warnings.catch_warnings():
+        # Lightning counsels worker processes for loaders and a logger for step counts; tensors in memory need neither.
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        lightning = pl.Trainer(
+            accelerator=trainer.accelerator,
+            devices=trainer.devices,
+            precision=trainer.precision,
+            max_epochs=student.epochs,
+            max_steps=trainer.max_steps or -1,
+            gradient_clip_val=1.0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            num_sanity_val_steps=0,
+        )
+        torch.manual_seed(student.seed)
+        lightning.fit(module, Batches(tensors, student.batch_size, student.seed), Batches(tensors, 2048, None))

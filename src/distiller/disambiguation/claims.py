@@ -1,0 +1,65 @@
+"""Which options the queries claim, and how strongly."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from distiller import ragged
+from distiller.artifacts import AnswerSet, Parse
+from distiller.task import Task
+
+
+@dataclass(frozen=True)
+class Claims:
+    """One entry per claim: an option its query holds more probable than "none"; or the bare choice where that is all.
+
+    query: index into the answers. candidate: index in 0..n_candidates-1. option: 1..k. strength: orders claims, larger is
+    stronger. gain: log(p / p_none) > 0.
+    """
+
+    query: np.ndarray
+    candidate: np.ndarray
+    option: np.ndarray
+    strength: np.ndarray
+    gain: np.ndarray
+    n_candidates: int
+
+    @classmethod
+    def of(cls, task: Task, answers: AnswerSet) -> "Claims":
+        """Claims of all answers. Answers without probabilities claim their choice with the blocking similarity of it."""
+        offsets, whose = answers.offsets, ragged.owner(answers.offsets)
+        option = np.arange(len(whose)) - offsets[:-1][whose] + 1
+        probability = ragged.without_none(answers.distribution, offsets)
+        none = answers.distribution[ragged.option_offsets(offsets)[:-1]][whose]
+        if not answers.soft.all():
+            similarity = _similarities(task, answers, whose)
+            hard = ~answers.soft[whose]
+            chosen = option == answers.choice[whose]
+            probability = np.where(hard, np.where(chosen, 0.5 + similarity / 2, 0.0), probability)
+            none = np.where(hard, np.where(chosen, 0.5 - similarity / 2, 1.0), none)
+        # The chosen option is a claim even if rounding made it a tie with "none".
+        claim = (answers.choice[whose] > 0) & ((probability > none) | (option == answers.choice[whose]))
+        candidates, candidate = np.unique(answers.option_ids[claim], return_inverse=True)
+        tiny = np.finfo(np.float32).tiny
+        gain = np.log(np.maximum(probability[claim], tiny)) - np.log(np.maximum(none[claim], tiny))
+        return cls(whose[claim], candidate, option[claim], probability[claim], np.maximum(gain, 0.0), len(candidates))
+
+
+def _similarities(task: Task, answers: AnswerSet, whose: np.ndarray) -> np.ndarray:
+    """Blocking similarity of every option of every answer, [n_pairs]."""
+    pairs, offsets = task.candidates.of(answers.query_ids)
+    keys = np.lexsort((task.candidates.candidate_ids[pairs], ragged.owner(offsets)))
+    wanted = np.lexsort((answers.option_ids, whose))
+    similarity = np.empty(len(whose))
+    similarity[wanted] = task.candidates.similarity[pairs][keys]
+    return similarity
+
+
+def settled(answers: AnswerSet, choice: np.ndarray) -> AnswerSet:
+    """The same answers with other choices; distributions stay as they were."""
+    column = pa.array(choice, pa.int16(), mask=choice < 0)
+    parse = pa.array(np.where(choice < 0, Parse.FAILED.value, answers.table["parse"].to_numpy(zero_copy_only=False)))
+    place = answers.table.column_names
+    table = answers.table.set_column(place.index("choice"), "choice", column)
+    return AnswerSet(table.set_column(place.index("parse"), "parse", parse), answers.key)

@@ -1,0 +1,69 @@
+"""The whole configuration of a run, as one typed object."""
+
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from distiller.algorithm.base import Algorithm
+from distiller.blocker.base import Blocker
+from distiller.config import Component, component, part, runtime
+from distiller.dataset.base import Dataset
+from distiller.disambiguation.base import Disambiguation
+from distiller.logger.base import Logger
+from distiller.protocol.base import Protocol
+from distiller.selector.base import Selector
+from distiller.store import Store
+from distiller.student.base import Student
+from distiller.teacher.base import Teacher
+from distiller.trainer import Trainer
+
+Stage = Literal["config", "block", "select", "elicit", "distil", "predict", "score"]
+STAGES: tuple[str, ...] = get_args(Stage)
+
+
+@component
+class Data(Component):
+    """Where benchmark data lies (root), is kept once downloaded (cache), and is downloaded from (url)."""
+
+    root: Path | None = runtime(None)
+    cache: Path | None = runtime(None)
+    url: str = runtime("")
+
+
+@component
+class Experiment(Component):
+    """One component per stage, and what concerns the run as a whole.
+
+    until: the last stage to run; `config` only checks the configuration.
+    objective: the mean score that a sweeper optimises, as a path into the scorecard's `mean`.
+    threads: processor cores to use.
+    """
+
+    dataset: Dataset = part()
+    blocker: Blocker = part()
+    selector: Selector = part()
+    protocol: Protocol = part()
+    teacher: Teacher = part()
+    student: Student = part()
+    algorithm: Algorithm = part()
+    disambiguation: Disambiguation = part()
+    trainer: Trainer = part()
+    logger: Logger = part()
+    store: Store = part()
+    data: Data = part()
+    seed: int = 1924
+    threads: Annotated[int, Field(ge=1)] = runtime(2)
+    until: Stage = "score"
+    objective: str = "student.one_to_one.pair_f1"
+
+    @model_validator(mode="after")
+    def _algorithm_suits_student(self) -> "Experiment":
+        reason = self.algorithm.suits(self.student)
+        if reason:
+            raise ValueError(reason)
+        return self
+
+    def reaches(self, stage: str) -> bool:
+        """Whether the run goes as far as this stage."""
+        return STAGES.index(stage) <= STAGES.index(self.until)

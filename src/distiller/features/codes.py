@@ -1,0 +1,104 @@
+"""Model numbers and the like: tokens of letters and digits, or of many digits, that name a thing by themselves."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from rapidfuzz import fuzz
+from rapidfuzz.process import cpdist
+
+from distiller.features.bags import Entries, Vocabulary, overlap, token_bags
+from distiller.features.text import Views, squeezed_codes
+
+CODE = r"^(?:\d{5,}|.*(?:\d.*\p{L}|\p{L}.*\d).*)$"
+LEAST = 4  # characters; shorter mixtures are sizes, ordinals and amounts
+SQUEEZED_LENGTH = 600  # characters of the other record that are searched for a code
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Codes of all attributes and of the key, and every record's text without blanks or punctuation."""
+
+    all: Vocabulary
+    key: Vocabulary
+    spelled: dict[str, np.ndarray]
+    squeezed: tuple[np.ndarray, np.ndarray]
+
+
+def codes(queries: Views, candidates: Views) -> Codes:
+    """Codes of both tables."""
+    pattern = r"^.{" + str(LEAST) + r",40}$"
+    bags = {}
+    for view in ("all_folded", "key_folded"):
+        texts = []
+        for side in (queries, candidates):
+            text = squeezed_codes(getattr(side, view))
+            texts.append(text)
+        bags[view] = token_bags(*texts, CODE, pattern)
+    squeezed = tuple(
+        np.array(pc.utf8_slice_codeunits(pc.replace_substring(side.all, " ", ""), 0, SQUEEZED_LENGTH).to_pylist(), dtype=object)
+        for side in (queries, candidates)
+    )
+    spelled = {name: _strings(bags[view].tokens) for name, view in (("all", "all_folded"), ("key", "key_folded"))}
+    return Codes(bags["all_folded"], bags["key_folded"], spelled, squeezed)  # type: ignore[arg-type]
+
+
+def _strings(tokens: pa.Array | None) -> np.ndarray:
+    assert tokens is not None
+    return np.array(tokens.to_pylist(), dtype=object)
+
+
+def code_features(made: Codes, query_rows: np.ndarray, candidate_rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Codes of each pair, each [n_pairs], never NaN.
+
+    shared, lone_*: counts; found_*: share of a side's codes that the other record contains, blanks and punctuation
+    aside; conflict: 1 where both have codes and neither contains one of the other's; likeness: best edit ratio between codes of the two.
+    """
+    found = {}
+    for view, vocabulary in (("all", made.all), ("key", made.key)):
+        query, candidate, found[f"code.{view}.cosine"] = overlap(vocabulary, query_rows, candidate_rows)
+        scale = np.log((1.0 + len(made.squeezed[0]) + len(made.squeezed[1])) / 2.0) + 1.0
+        found[f"code.{view}.shared_weight"] = query.largest(vocabulary.idf[query.columns] * query.shared) / scale
+        found[f"code.{view}.shared"] = query.total(query.shared)
+        has, contained = [], []
+        for name, side, rows, other in (
+            ("query", query, candidate_rows, made.squeezed[1]),
+            ("candidate", candidate, query_rows, made.squeezed[0]),
+        ):
+            inside = side.shared.astype(np.float64)
+            lone = np.flatnonzero(~side.shared)
+            pair = np.repeat(np.arange(len(rows)), np.diff(side.offsets))[lone]
+            inside[lone] = _contained(made.spelled[view][side.columns[lone]], other[rows[pair]])
+            number = side.total(np.ones(len(side.columns)))
+            found[f"code.{view}.lone_{name}"] = side.total(1.0 - inside)
+            found[f"code.{view}.found_{name}"] = side.total(inside) / np.maximum(number, 1.0)
+            has.append(number > 0)
+            contained.append(side.total(inside) > 0)
+        found[f"code.{view}.agree"] = (contained[0] | contained[1]).astype(np.float64)
+        found[f"code.{view}.conflict"] = (has[0] & has[1] & ~contained[0] & ~contained[1]).astype(np.float64)
+        found[f"code.{view}.sides"] = has[0].astype(np.float64) + has[1]
+        found[f"code.{view}.likeness"] = _likeness(made.spelled[view], query, candidate)
+    return found
+
+
+def _contained(needles: np.ndarray, texts: np.ndarray) -> np.ndarray:
+    """1 where the text contains the needle, else 0, [n]."""
+    if not len(needles):
+        return np.zeros(0)
+    return np.char.find(texts.astype(str), needles.astype(str)) >= 0
+
+
+def _likeness(spelled: np.ndarray, query: Entries, candidate: Entries) -> np.ndarray:
+    """Best edit ratio between a code of the query and one of the candidate, [n_pairs], in [0, 1]; 0 where one has none."""
+    size, other_size = np.diff(query.offsets), np.diff(candidate.offsets)
+    size, other_size = np.minimum(size, 6), np.minimum(other_size, 6)
+    pair = np.repeat(np.arange(len(size)), size * other_size)
+    within = np.arange(len(pair)) - np.repeat(np.cumsum(size * other_size) - size * other_size, size * other_size)
+    one = query.offsets[:-1][pair] + within // np.maximum(other_size[pair], 1)
+    other = candidate.offsets[:-1][pair] + within % np.maximum(other_size[pair], 1)
+    best = np.zeros(len(size))
+    if len(pair):
+        words, counterparts = spelled[query.columns[one]].tolist(), spelled[candidate.columns[other]].tolist()
+        np.maximum.at(best, pair, np.asarray(cpdist(words, counterparts, scorer=fuzz.ratio, workers=1)).reshape(-1) / 100.0)
+    return best

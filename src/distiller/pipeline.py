@@ -1,0 +1,199 @@
+"""One run, top to bottom: dataset -> block -> select -> elicit -> distil -> predict -> disambiguate."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from distiller import metrics
+from distiller.artifacts import AnswerSet, CandidateSet, Checkpoint, Selection
+from distiller.config import Component, DistillerError, declares, uses_gold
+from distiller.dataset.base import Dataset
+from distiller.experiment import Experiment
+from distiller.records import Records
+from distiller.store import file_sum
+from distiller.task import Task
+from distiller.tracking import Tracker
+
+
+@dataclass
+class Line:
+    """What one dataset has become; the later artifacts are None where a run stops before them.
+
+    teacher_matches, student_matches: the answers after disambiguation.
+    """
+
+    records: Records
+    task: Task
+    blocking: dict[str, Any]
+    selection: Selection | None = None
+    teacher: AnswerSet | None = None
+    teacher_matches: AnswerSet | None = None
+    checkpoint: Checkpoint | None = None
+    student: AnswerSet | None = None
+    student_matches: AnswerSet | None = None
+
+
+def run(experiment: Experiment, tracker: Tracker) -> list[Line]:
+    """One line per dataset, as far as `until` says; what the store holds is read instead of made.
+
+    Raises:
+        DistillerError: what the user can mend, before anything is computed where it can be known by then.
+    """
+    if not experiment.reaches("block"):
+        return []
+    loaded = [load(experiment, tracker, name, dataset) for name, dataset in experiment.dataset.parts().items()]
+    for records in loaded:
+        for name, part in (("blocker", experiment.blocker), ("selector", experiment.selector), ("teacher", experiment.teacher)):
+            if uses_gold(part) and records.matches is None:
+                raise DistillerError(f"{name}={type(part).__name__} reads gold matches, and {records.name} has none; choose another")
+            part.reads(records.folder)
+    lines = [block(experiment, tracker, records) for records in loaded]
+    for line in lines:
+        features(experiment, tracker, line.task)
+        if experiment.reaches("select"):
+            line.selection = select(experiment, tracker, line)
+            if experiment.reaches("elicit"):
+                line.teacher = elicit(experiment, tracker, line, line.selection)
+                line.teacher_matches = disambiguate(experiment, line.task, line.teacher)
+    if experiment.reaches("distil"):
+        checkpoint = distil(experiment, tracker, lines)
+        for line in lines:
+            line.checkpoint = checkpoint
+            if experiment.reaches("predict"):
+                line.student = predict(experiment, tracker, line.task, checkpoint)
+                with tracker.stage("disambiguate", line.task.name) as stage:
+                    line.student_matches = disambiguate(experiment, line.task, line.student)
+                    stage.done(f"{_claims(line.student_matches)} of {_claims(line.student)} matches kept", line.student_matches)
+    return lines
+
+
+def load(experiment: Experiment, tracker: Tracker, name: str, dataset: Dataset) -> Records:
+    """The records of one dataset."""
+    with tracker.stage("load", name) as stage:
+        records = dataset.load()
+        known = "no gold matches" if records.matches is None else f"{records.matches.num_rows:,} gold matches"
+        stage.done(f"{len(records.query_ids):,} queries, {len(records.candidate_ids):,} candidates, {known}")
+    return records
+
+
+def block(experiment: Experiment, tracker: Tracker, records: Records) -> Line:
+    """The candidate set of one dataset, and the line that starts with it."""
+    blocker, store = experiment.blocker, experiment.store
+    with tracker.stage("block", records.name) as stage:
+        shown = records if uses_gold(blocker) else records.without_gold()
+        inputs = [records.key, *_sums(blocker, records)]
+        candidates = store.produce(CandidateSet, [blocker], inputs, lambda: blocker.block(shown, experiment.threads))
+        facts = metrics.blocking(candidates, records.matches)
+        recall = f", recall {facts['recall']:.3f}" if "recall" in facts else ""
+        stage.done(f"{facts['pairs']:,} pairs for {facts['queries']:,} queries{recall}", candidates)
+    if not facts["pairs"]:
+        raise DistillerError(f"blocking kept no pair of {records.name}; raise blocker.k or choose other blocker.attributes")
+    return Line(records, Task(records.without_gold(), candidates, store, experiment.threads), facts)
+
+
+def features(experiment: Experiment, tracker: Tracker, task: Task) -> None:
+    """Similarity features of one dataset, if a component that this run reaches uses them."""
+    parts = {"select": experiment.selector, "elicit": experiment.teacher, "distil": experiment.student}
+    if any(declares(part, "USES_FEATURES") for stage, part in parts.items() if experiment.reaches(stage)):
+        with tracker.stage("features", task.name) as stage:
+            stage.done(f"{len(task.features.names)} similarities of each pair", task.features)
+
+
+def select(experiment: Experiment, tracker: Tracker, line: Line) -> Selection:
+    """Which queries the teacher labels, which are scored, which are left alone."""
+    selector, protocol, task, store = experiment.selector, experiment.protocol, line.task, experiment.store
+    everyone = line.records.query_ids
+
+    def make() -> Selection:
+        pool = protocol.pool(task.candidates.query_ids)
+        ranking = selector.select(task, pool, _gold(selector, line.records))
+        part = np.full(len(everyone), "unused", dtype=object)
+        part[np.isin(everyone, protocol.test(everyone, ranking.selected))] = "test"
+        part[np.isin(everyone, ranking.selected)] = "train"
+        scores = np.full(len(everyone), np.nan, dtype=np.float32)
+        if ranking.scores is not None:
+            scores[np.searchsorted(everyone, pool)] = ranking.scores
+        return Selection(pa.table({"query_id": everyone, "part": part, "score": pa.array(scores, from_pandas=True)}))
+
+    with tracker.stage("select", task.name) as stage:
+        inputs = [_key(task, selector), *_sums(selector, line.records)]
+        selection = store.produce(Selection, [selector, protocol], inputs, make)
+        stage.done(f"{len(selection.ids('train')):,} queries for the teacher, {len(selection.ids('test')):,} to score", selection)
+    return selection
+
+
+def elicit(experiment: Experiment, tracker: Tracker, line: Line, selection: Selection) -> AnswerSet:
+    """The teacher's answers to the selected queries."""
+    teacher, task = experiment.teacher, line.task
+    asked = selection.ids("train")
+    with tracker.stage("elicit", task.name) as stage:
+        answers = experiment.store.produce(
+            AnswerSet,
+            [teacher],
+            [_key(task, teacher), _ids_key(asked), *_sums(teacher, line.records)],
+            lambda: teacher.annotate(task, asked, _gold(teacher, line.records)),
+        )
+        failed = int((answers.choice < 0).sum())
+        unread = f", {failed} unread" if failed else ""
+        stage.done(f"{len(answers.choice):,} answers of {teacher.label()}, {_claims(answers):,} of them a match{unread}", answers)
+    return answers
+
+
+def distil(experiment: Experiment, tracker: Tracker, lines: list[Line]) -> Checkpoint:
+    """One student, trained on the answers to all datasets together."""
+    student, algorithm, trainer = experiment.student, experiment.algorithm, experiment.trainer
+    taught = [(line.task, line.teacher) for line in lines if line.teacher is not None]
+    name = lines[0].task.name if len(lines) == 1 else "all"
+    with tracker.stage("distil", name) as stage:
+        checkpoint = experiment.store.train(
+            [algorithm, student, trainer],
+            [key for task, answers in taught for key in (_key(task, student), answers.key)],
+            lambda folder: algorithm.distil(student, taught, trainer, experiment.threads, folder),
+        )
+        stage.done(f"{student.label()} learnt from {checkpoint.facts['queries']:,} queries", checkpoint)
+    return checkpoint
+
+
+def predict(experiment: Experiment, tracker: Tracker, task: Task, checkpoint: Checkpoint) -> AnswerSet:
+    """The student's answers to all queries that have candidates."""
+    student = experiment.student
+    with tracker.stage("predict", task.name) as stage:
+        answers = experiment.store.produce(
+            AnswerSet,
+            [student],
+            [checkpoint.key, _key(task, student)],
+            lambda: student.answer(checkpoint, task, task.candidates.query_ids, experiment.trainer, experiment.threads),
+        )
+        rate = len(answers.choice) / max(answers.seconds, 1e-9)
+        stage.done(f"{len(answers.choice):,} answers, {_claims(answers):,} of them a match, {rate:,.0f} queries/s", answers)
+    return answers
+
+
+def disambiguate(experiment: Experiment, task: Task, answers: AnswerSet) -> AnswerSet:
+    """The answers with conflicts between queries settled."""
+    resolver = experiment.disambiguation
+    return experiment.store.produce(AnswerSet, [resolver], [task.key, answers.key], lambda: resolver.resolve(task, answers))
+
+
+def _key(task: Task, part: Component) -> str:
+    return task.features_key if declares(part, "USES_FEATURES") else task.key
+
+
+def _gold(part: Component, records: Records) -> pa.Table | None:
+    return records.matches if uses_gold(part) else None
+
+
+def _sums(part: Component, records: Records) -> list[str]:
+    """Hashes of the recorded files that a component reads for this dataset."""
+    return [file_sum(path) for path in part.reads(records.folder)]
+
+
+def _ids_key(ids: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(ids, dtype="<i8").tobytes()).hexdigest()
+
+
+def _claims(answers: AnswerSet) -> int:
+    return int((answers.choice > 0).sum())

@@ -1,0 +1,200 @@
+"""What a run was worth: scores of teacher and student, seconds, use of gold, and what it was made from."""
+
+import csv
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from rich.table import Table
+
+from distiller import metrics
+from distiller.artifacts import AnswerSet
+from distiller.config import DistillerError, identity, nearest, uses_gold
+from distiller.experiment import Experiment
+from distiller.metrics import Truth
+from distiller.pipeline import Line
+from distiller.tracking import Tracker
+
+PACKAGES = ("lightgbm", "numpy", "scipy", "scikit-learn", "pyarrow", "rapidfuzz", "torch", "pytorch-lightning", "hydra-core")
+SHOWN = {"selection_accuracy": "selection", "pair_f1": "pair F1", "match_f1": "match F1", "end_to_end_f1": "end-to-end F1"}
+
+
+def scorecard(experiment: Experiment, lines: list[Line], tracker: Tracker) -> dict[str, Any]:
+    """Everything measured, as plain JSON.
+
+    `datasets` holds per dataset the forms of `teacher` (on the queries it labelled) and `student` (on the queries to be
+    scored): `plain`, and `one_to_one` after disambiguation; `mean` their unweighted means. Seconds are those that the
+    work took when it was done, also where this run found it in the store; a pooled student's training is divided among
+    the datasets by the queries they gave. Teacher seconds are the sum of its answers' own.
+    """
+    datasets = {line.task.name: _dataset(experiment, line, lines, tracker) for line in lines}
+    means: dict[str, Any] = {}
+    for who in ("teacher", "student"):
+        cards = [d[who] for d in datasets.values() if who in d]
+        forms = set.intersection(*(set(c) for c in cards)) if len(cards) == len(datasets) and cards else set()
+        means |= {who: {form: metrics.mean([c[form] for c in cards]) for form in sorted(forms, reverse=True)}} if forms else {}
+    stages = sorted({stage for d in datasets.values() for stage in d["seconds"]})
+    means["seconds"] = {s: float(np.mean([d["seconds"].get(s, 0.0) for d in datasets.values()])) for s in stages}
+    return {
+        "datasets": datasets,
+        "mean": means,
+        "recipe": {name: identity(getattr(experiment, name)) for name in ("dataset", "blocker", "selector", "protocol", "teacher")}
+        | {name: identity(getattr(experiment, name)) for name in ("student", "algorithm", "disambiguation", "trainer")},
+        "seed": experiment.seed,
+        "uses_gold": [n for n in ("blocker", "selector", "teacher", "student") if uses_gold(getattr(experiment, n))],
+        "until": experiment.until,
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 2**20)),
+        **environment(),
+    }
+
+
+def _dataset(experiment: Experiment, line: Line, lines: list[Line], tracker: Tracker) -> dict[str, Any]:
+    name, gold = line.task.name, line.records.matches
+    seconds = {stage: per[name] for stage, per in tracker.seconds.items() if name in per}
+    card: dict[str, Any] = {
+        "blocking": line.blocking,
+        "records": {"queries": len(line.records.query_ids), "candidates": len(line.records.candidate_ids)},
+        "keys": {"records": line.records.key, "candidates": line.task.candidates.key},
+        "seconds": seconds,
+    }
+    if line.selection is not None:
+        card["keys"]["selection"] = line.selection.key
+        card["selection"] = {part: len(line.selection.ids(part)) for part in ("train", "test", "unused")}
+    if line.teacher is not None:
+        card["keys"]["teacher"] = line.teacher.key
+        seconds["elicit"] = float(np.sum(line.teacher.table["seconds"].to_numpy())) or seconds.get("elicit", 0.0)
+        if gold is not None:
+            truth = Truth.of(line.task.candidates, gold, line.teacher.query_ids)
+            card["teacher"] = _forms(experiment, line.teacher, line.teacher_matches, truth)
+    if line.checkpoint is not None:
+        card["keys"]["checkpoint"] = line.checkpoint.key
+        card["training"] = line.checkpoint.facts
+        shares = {each.task.name: len(each.teacher.query_ids) for each in lines if each.teacher is not None}
+        seconds["distil"] = line.checkpoint.seconds * shares[name] / sum(shares.values())
+    if line.student is not None and line.selection is not None:
+        card["keys"]["student"] = line.student.key
+        scored = line.selection.ids("test")
+        if gold is not None and len(scored):
+            card["student"] = _forms(experiment, line.student, line.student_matches, Truth.of(line.task.candidates, gold, scored))
+    return card
+
+
+def _forms(experiment: Experiment, plain: AnswerSet, settled: AnswerSet | None, truth: Truth) -> dict[str, Any]:
+    forms = {"plain": metrics.score_answers(plain, truth)}
+    if experiment.disambiguation.FORM and settled is not None:
+        forms[experiment.disambiguation.FORM] = metrics.score_answers(settled, truth)
+    return forms
+
+
+def objective(experiment: Experiment, card: dict[str, Any]) -> float:
+    """The number a sweeper optimises: `objective` looked up in the scorecard's mean; NaN where nothing was scored.
+
+    Where a run does not disambiguate, its plain score stands for the one-to-one score.
+
+    Raises:
+        DistillerError: the path leads nowhere.
+    """
+    node: Any = card["mean"]
+    if "student" not in node:
+        return float("nan")
+    for word in experiment.objective.split("."):
+        if word == "one_to_one" and word not in node and "plain" in node:
+            word = "plain"
+        if not isinstance(node, dict) or word not in node:
+            raise DistillerError(f"objective={experiment.objective}: no score {word!r} there{nearest(word, list(node))}")
+        node = node[word]
+    return float(node)
+
+
+def environment() -> dict[str, Any]:
+    """What the run was made with: versions, commit (with `+` if changed since), processor, cores."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {"versions": versions, "commit": _commit(), "platform": platform.platform(), "cores": os.cpu_count()}
+
+
+def _commit() -> str | None:
+    def git(*words: str) -> str:
+        here = Path(__file__).parent
+        return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def write(folder: Path, card: dict[str, Any], lines: list[Line]) -> None:
+    """Write scorecard.json, scorecard.csv and matches.csv into the run's folder."""
+    rows = [
+        [name, who, form, metric, value]
+        for name, dataset in [*card["datasets"].items(), ("mean", card["mean"])]
+        for who in ("teacher", "student")
+        for form, scores in dataset.get(who, {}).items()
+        for metric, value in scores.items()
+    ]
+    with open(folder / "scorecard.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["dataset", "source", "form", "metric", "value"], *rows])
+    found = [matches(line) for line in lines if line.student_matches is not None]
+    if found:
+        pyarrow.csv.write_csv(pa.concat_tables(found), folder / "matches.csv")
+    partial = folder / "scorecard.json.part"
+    partial.write_text(json.dumps(card, indent=1), encoding="utf-8")
+    partial.rename(folder / "scorecard.json")
+
+
+def matches(line: Line) -> pa.Table:
+    """The pairs the student holds for matches: dataset, query_id, candidate_id (as in the user's tables), probability, part."""
+    assert line.student_matches is not None and line.selection is not None
+    answers, records = line.student_matches, line.records
+    chosen = answers.choice > 0
+    begins = answers.offsets[:-1] + np.arange(len(answers.choice))
+    part = dict(zip(line.selection.table["query_id"].to_pylist(), line.selection.table["part"].to_pylist(), strict=True))
+    ids = answers.query_ids[chosen]
+    return pa.table(
+        {
+            "dataset": pa.array([records.name] * int(chosen.sum()), pa.string()),
+            "query_id": _named(ids, records.query_ids, records.query_names),
+            "candidate_id": _named(answers.chosen_ids[chosen], records.candidate_ids, records.candidate_names),
+            "probability": answers.distribution[(begins + answers.choice)[chosen]].round(6),
+            "part": pa.array([part[i] for i in ids.tolist()], pa.string()),
+        }
+    )
+
+
+def _named(ids: np.ndarray, all_ids: np.ndarray, names: pa.Array | None) -> pa.Array:
+    named = pa.array(ids) if names is None else names.take(pa.array(np.searchsorted(all_ids, ids)))
+    return named.cast(pa.string())
+
+
+def table(card: dict[str, Any], title: str) -> Table:
+    """Scores of teacher and student and seconds per stage, one row per dataset and source, for the screen."""
+    shown = Table(title=title, title_justify="left", header_style="bold")
+    for column in ("dataset", "who", "queries"):
+        shown.add_column(column, justify="left" if column != "queries" else "right")
+    for heading in SHOWN.values():
+        shown.add_column(heading, justify="right")
+    shown.add_column("seconds per stage")
+    several = len(card["datasets"]) > 1
+    for name, dataset in [*card["datasets"].items(), *([("mean", card["mean"])] if several else [])]:
+        seconds = " ".join(f"{stage} {value:.1f}" for stage, value in dataset["seconds"].items() if value >= 0.05)
+        sources = [(who, form, scores) for who in ("teacher", "student") for form, scores in dataset.get(who, {}).items()]
+        for i, (who, form, scores) in enumerate(sources or [("no gold: not scored", "", {})]):
+            values = [f"{scores[m]:.3f}" if m in scores else "" for m in SHOWN]
+            count = f"{scores['queries']:,.0f}" if "queries" in scores else ""
+            source = f"{who} {form.replace('_', '-')}"
+            shown.add_row(name if not i else "", source, count, *values, seconds if not i else "", end_section=i == len(sources) - 1)
+    return shown

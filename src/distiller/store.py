@@ -1,0 +1,143 @@
+"""A content-addressed store: what a stage once made is found again by what it was made from."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock
+
+from distiller.artifacts import Artifact, Checkpoint
+from distiller.config import Component, DistillerError, component, identity
+
+log = logging.getLogger(__name__)
+A = TypeVar("A", bound=Artifact)
+MANIFEST = "manifest.json"
+
+
+@component
+class Store(Component):
+    """Artifacts in folders `root/<Kind>/<key>/`, each with its data files and a manifest.
+
+    key = SHA-256 over canonical JSON of kind, schema version, identities of the components, keys of the inputs.
+    A folder appears by one rename, its manifest written last, so what is there is whole; a lock per key makes the
+    second of two jobs wait and reuse. A folder whose files do not fit its manifest is made again.
+    """
+
+    root: Path = Path("outputs/store")
+    _running: list[float] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def produce(
+        self, kind: type[A], components: Sequence[Any], inputs: Sequence[str], make: Callable[[], A]
+    ) -> A:
+        """The artifact made from these components and inputs: read if it is here, else made and kept."""
+        key = self.key(kind.__name__, kind.VERSION, components, inputs)
+
+        def write(folder: Path) -> dict[str, Any]:
+            made = make()
+            made.write(folder)
+            return made.facts
+
+        return self._entry(kind.__name__, key, components, inputs, write, kind.read)
+
+    def train(
+        self, components: Sequence[Any], inputs: Sequence[str], make: Callable[[Path], dict[str, Any]]
+    ) -> Checkpoint:
+        """The checkpoint made from these: `make` fills the folder it is given and returns facts for the manifest."""
+        key = self.key("Checkpoint", 1, components, inputs)
+        return self._entry("Checkpoint", key, components, inputs, make, Checkpoint)
+
+    @staticmethod
+    def key(kind: str, version: int, components: Sequence[Any], inputs: Sequence[str]) -> str:
+        """SHA-256 of what decides an artifact, [64 hexadecimal digits]."""
+        whole = {"kind": kind, "schema": version, "components": [identity(c) for c in components], "inputs": list(inputs)}
+        return hashlib.sha256(json.dumps(whole, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+    def _entry(
+        self,
+        kind: str,
+        key: str,
+        components: Sequence[Any],
+        inputs: Sequence[str],
+        write: Callable[[Path], dict[str, Any]],
+        read: Callable[[Path], Any],
+    ) -> Any:
+        folder = self.root / kind / key
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder.parent / f"{key}.lock"):
+                manifest = _whole(folder)
+                if manifest is None:
+                    described = {"components": [identity(c) for c in components], "inputs": list(inputs)}
+                    manifest = self._write(folder, {"kind": kind, "key": key, **described}, write)
+                    reused = False
+                else:
+                    reused = True
+        except OSError as error:
+            raise DistillerError(
+                f"store.root={self.root}: cannot write {error.filename or folder}: {error.strerror or error}; "
+                "free the disk or choose another folder with store.root="
+            ) from error
+        artifact = read(folder)
+        artifact.key, artifact.seconds, artifact.reused = key, manifest["seconds"], reused
+        artifact.facts = manifest["facts"]
+        return artifact
+
+    def _write(self, folder: Path, manifest: dict[str, Any], write: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+        for leftover in folder.parent.glob(f".{folder.name}.*.part"):
+            shutil.rmtree(leftover)  # the lock is ours, so whoever wrote this was killed
+        shutil.rmtree(folder, ignore_errors=True)
+        part = folder.parent / f".{folder.name}.{os.getpid()}.part"
+        part.mkdir()
+        try:
+            self._running.append(0.0)
+            start = time.perf_counter()
+            try:
+                facts = write(part)
+            finally:
+                elapsed, nested = time.perf_counter() - start, self._running.pop()
+                if self._running:
+                    self._running[-1] += elapsed
+            manifest |= {"seconds": elapsed - nested, "facts": facts, "files": _sums(part)}
+            with open(part / MANIFEST, "w", encoding="utf-8") as file:
+                json.dump(manifest, file, indent=1, sort_keys=True)
+                file.flush()
+                os.fsync(file.fileno())
+            part.rename(folder)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        return manifest
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by its path there."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    return {p.relative_to(folder).as_posix(): file_sum(p) for p in files}
+
+
+def file_sum(path: Path) -> str:
+    """SHA-256 of a file's contents, [64 hexadecimal digits]."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _whole(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a folder whose files are as it says, or None."""
+    if not folder.is_dir():
+        return None
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        damaged = manifest["files"] != _sums(folder) or not {"seconds", "facts"} <= manifest.keys()
+    except (OSError, ValueError, KeyError, TypeError):
+        damaged = True
+    if damaged:
+        log.warning("%s is damaged and is made again", folder)
+        return None
+    return manifest

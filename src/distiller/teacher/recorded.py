@@ -1,0 +1,97 @@
+"""Answers that a language model once gave, replayed."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from distiller.artifacts import AnswerSet, Parse
+from distiller.config import DistillerError, component, nearest
+from distiller.task import Task
+from distiller.teacher.base import Teacher
+
+#: How the annotation files say a number was read -> how we say it. A number beyond the list is no answer.
+READ = {"ok": Parse.EXACT, "recovered": Parse.RECOVERED}
+
+
+@component
+class Recorded(Teacher):
+    """The answers of a teacher by the name of its annotation file.
+
+    A reply without a number, or with a number beyond the list, is a failed parse: counted wrong, never learnt from.
+    missing: what to do about queries without a recorded answer: `error` names their number, `skip` leaves them out.
+    """
+
+    name: str
+    missing: Literal["error", "skip"] = "error"
+
+    def label(self) -> str:
+        return self.name
+
+    def reads(self, folder: Path | None) -> list[Path]:
+        if folder is None:
+            raise DistillerError(
+                "teacher=recorded needs a dataset that comes with recorded answers, such as dataset=abt-buy; "
+                "choose another dataset or another teacher, such as teacher=zeroer"
+            )
+        path = folder / "annotations" / f"{self.name}.jsonl.gz"
+        if not path.is_file():
+            known = sorted(p.name.removesuffix(".jsonl.gz") for p in path.parent.glob("*.jsonl.gz"))
+            raise DistillerError(f"{folder.name} has no recorded answers of teacher.name={self.name}{nearest(self.name, known)}")
+        return [path]
+
+    def annotate(self, task: Task, query_ids: np.ndarray, gold: pa.Table | None = None) -> AnswerSet:
+        (path,) = self.reads(task.records.folder)
+        recorded = {record["query_id"]: record for record in _records(path)}
+        absent = [q for q in query_ids.tolist() if q not in recorded]
+        if absent and self.missing == "error":
+            raise DistillerError(
+                f"{self.name} has no recorded answer to {len(absent)} of the {len(query_ids)} queries asked of {task.name}, "
+                f"the first is {absent[0]}; set teacher.missing=skip to go on without them, or selector=recorded"
+            )
+        asked = [recorded[q] for q in query_ids.tolist() if q in recorded]
+        if not asked:
+            raise DistillerError(f"{self.name} has no recorded answer to any of the queries asked of {task.name}")
+        ids = np.array([r["query_id"] for r in asked], dtype=np.int64)
+        options = [r["options"] for r in asked]
+        _check_same_candidates(task, ids, options)
+        parse = [READ.get(r["read"], Parse.FAILED) for r in asked]
+        choice = [r["answer"] if p is not Parse.FAILED else -1 for r, p in zip(asked, parse, strict=True)]
+        return AnswerSet.make(
+            self.label(),
+            ids,
+            np.concatenate([np.asarray(o, dtype=np.int64) for o in options]),
+            np.r_[0, np.cumsum([len(o) for o in options])],
+            np.array(choice),
+            seconds=np.array([r["seconds"] or 0.0 for r in asked]),
+            parse=[p.value for p in parse],
+            rationale=[r["explanation"] for r in asked],
+            text=[r["answer_raw"] for r in asked],
+        )
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        try:
+            return [json.loads(line) for line in lines]
+        except (OSError, EOFError, ValueError) as error:
+            raise DistillerError(f"{path} is not a readable annotation file ({error}); fetch it again") from error
+
+
+def _check_same_candidates(task: Task, ids: np.ndarray, options: list[list[int]]) -> None:
+    """An answer holds only for the list it was given about."""
+    rows, offsets = task.candidates.of(ids)
+    shown = task.candidates.candidate_ids[rows]
+    other = [
+        query
+        for query, own, begin, end in zip(ids.tolist(), options, offsets[:-1], offsets[1:], strict=True)
+        if sorted(own) != sorted(shown[begin:end].tolist())
+    ]
+    if other:
+        raise DistillerError(
+            f"the recorded answers of {task.name} were given about other candidates for {len(other)} of {len(ids)} queries; "
+            "set blocker=recorded"
+        )
