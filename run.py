@@ -1,5 +1,7 @@
 """Run one experiment, or with -m a sweep of them: python run.py [dataset=... teacher=... student=...]."""
 
+from pathlib import Path
+
 import hydra
 from omegaconf import DictConfig
 
@@ -13,4 +15,4 @@ def main(config: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    readable(main)
+    readable(main, Path(__file__).parent / "conf")

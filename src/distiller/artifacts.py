@@ -166,7 +166,9 @@ class AnswerSet(Artifact):
             raise DistillerError("a choice lies beyond the options of its query")
         if not self.soft.all():
             return
-        if not np.array_equal(self.table["distribution"].combine_chunks().value_lengths().to_numpy(), np.diff(self.offsets) + 1):
+        if not np.array_equal(
+            self.table["distribution"].combine_chunks().value_lengths().to_numpy(), np.diff(self.offsets) + 1
+        ):
             raise DistillerError("a distribution needs one probability per option and one for none")
 
     @classmethod
@@ -201,7 +203,9 @@ class AnswerSet(Artifact):
             "seconds": np.broadcast_to(np.asarray(seconds, float), n),
             **columns,
         }
-        filled = {f.name: table.get(f.name) if table.get(f.name) is not None else pa.nulls(n, f.type) for f in cls.SCHEMA}
+        filled = {
+            f.name: table.get(f.name) if table.get(f.name) is not None else pa.nulls(n, f.type) for f in cls.SCHEMA
+        }
         return cls(pa.table(filled))
 
     @property

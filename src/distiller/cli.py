@@ -9,22 +9,29 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from distiller.config import ConfigurationError, DistillerError, nearest
+from distiller.config import ConfigurationError, DistillerError, build, nearest
 
 
 def experiment(config: DictConfig) -> float:
     """Build, run and score the experiment that `config` describes; return the number a sweeper optimises.
 
-    Everything is written into Hydra's run folder.
-
-    Raises:
-        DistillerError: anything the user can mend.
+    Everything is written into Hydra's run folder. A fault of the user's input ends a single run with its text and exit
+    code 1; in a sweep it is raised, so that the other jobs go on.
     """
-    from distiller.config import build
+    try:
+        return _experiment(config)
+    except DistillerError as error:
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            raise
+        print(explain(error, Path(), []), file=sys.stderr)
+        sys.exit(1)
 
+
+def _experiment(config: DictConfig) -> float:
     built = build(config)
     if built.until == "config":
         return float("nan")
@@ -37,7 +44,7 @@ def experiment(config: DictConfig) -> float:
     folder = Path(hydra.runtime.output_dir)
     settings: Any = OmegaConf.to_container(config, resolve=True)
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True), encoding="utf-8")
-    sweep = Path(hydra.sweep.dir).name if hydra.mode is not None and hydra.mode.name == "MULTIRUN" else None
+    sweep = Path(hydra.sweep.dir).name if hydra.mode is RunMode.MULTIRUN else None
     log = built.logger.open(folder, settings, sweep)
     failed = True
     try:
@@ -46,7 +53,7 @@ def experiment(config: DictConfig) -> float:
         card = scorecard.scorecard(built, lines, tracker)
         scorecard.write(folder, card, lines)
         log.numbers(_flat(card))
-        Console().print(scorecard.table(card, title=" ".join(hydra.overrides.task) or "embedded default"))
+        Console().print(scorecard.table(card))
         Console().print(f"written to {folder}", soft_wrap=True, highlight=False)
         value = scorecard.objective(built, card)
         failed = False
@@ -70,10 +77,11 @@ def _flat(card: dict[str, Any]) -> dict[str, float]:
     return flat
 
 
-def readable(program: Callable[[], Any]) -> None:
+def readable(program: Callable[[], Any], conf: Path) -> None:
     """Run a Hydra program; print faults of the user's input as text and leave with exit code 1.
 
-    With HYDRA_FULL_ERROR=1 everything is raised with its traceback, as Hydra does.
+    `conf` is the folder of the configuration, to find the nearest known key or choice to one that Hydra refused. With
+    HYDRA_FULL_ERROR=1 everything is raised with its traceback, as Hydra does.
     """
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         program()
@@ -82,7 +90,7 @@ def readable(program: Callable[[], Any]) -> None:
     try:
         program()
     except (DistillerError, HydraException, OmegaConfBaseException) as error:
-        print(explain(error), file=sys.stderr)
+        print(explain(error, conf, sys.argv[1:]), file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
@@ -91,25 +99,33 @@ def readable(program: Callable[[], Any]) -> None:
         del os.environ["HYDRA_FULL_ERROR"]
 
 
-def explain(error: BaseException) -> str:
-    """One readable message for a fault; Hydra's own come with the nearest known key."""
+def explain(error: BaseException, conf: Path, words: list[str]) -> str:
+    """One readable message for a fault of the command line `words`."""
+    if isinstance(error, ConfigurationError):
+        return str(error)
     if isinstance(error, DistillerError):
-        return str(error) if isinstance(error, ConfigurationError) else f"error: {error}"
-    text = "\n".join(line for line in str(error).splitlines() if "HYDRA_FULL_ERROR" not in line).strip()
-    found = re.search(r"Could not override '([^']+)'", text)
-    if found and "known keys" not in text:
-        text = f"{text}\n{_hint(found[1])}".strip()
-    return f"invalid configuration\n{_indented(text)}"
+        return f"error: {error}"
+    text = " ".join(str(error).split())
+    if found := re.search(r"Could not override '([^']+)'", text):
+        text = f"{found[1]}: there is no such key{_nearest_key(found[1], conf, words)}"
+    elif found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        text = f"{found[1]}={found[2]}: there is no such choice{nearest(found[2], _choices(conf / found[1]))}"
+    return f"invalid configuration\n  {text}"
 
 
-def _hint(key: str) -> str:
-    """The nearest known key to one that Hydra refused."""
+def _choices(group: Path) -> list[str]:
+    return [path.stem for path in group.glob("*.yaml")]
+
+
+def _nearest_key(key: str, conf: Path, words: list[str]) -> str:
+    """The known key nearest to one that the composed configuration does not have."""
     from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
 
-    del compose, initialize_config_dir, GlobalHydra
-    return nearest(key, [])
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
+    chosen = [word for word in words if "/" not in word and (conf / word.split("=")[0].lstrip("+~")).is_dir()]
+    with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
+        config: Any = compose("config", chosen)
+    parent, _, name = key.rpartition(".")
+    while parent and not isinstance(OmegaConf.select(config, parent), DictConfig):
+        parent, _, name = parent.rpartition(".")
+    known = OmegaConf.select(config, parent) if parent else config
+    return nearest(name, [str(k) for k in known if k != "_target_"])

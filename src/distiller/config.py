@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, Field
 
-
 T = TypeVar("T")
 
 
@@ -39,7 +38,9 @@ def part(default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default)
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field, dataclasses.field, runtime, part))
+@dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(Field, dataclasses.field, runtime, part)
+)
 def component(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass whose fields are checked by pydantic when it is built; unknown fields are faults."""
     checks = ConfigDict(extra="forbid", arbitrary_types_allowed=True, strict=False)
@@ -167,7 +168,9 @@ def _readable(fault: Any, key: str, unset: list[str]) -> str | None:
         return f"{name}: needs a {needed} of distiller.{needed.lower()}, got {_shown(fault['input'])}"
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = message.replace("Input should be", "must be")
-    return f"{name}: {message}" + ("" if fault["type"] in ("missing", "value_error") else f", got {_shown(fault['input'])}")
+    return f"{name}: {message}" + (
+        "" if fault["type"] in ("missing", "value_error") else f", got {_shown(fault['input'])}"
+    )
 
 
 def _shown(value: Any) -> str:

@@ -149,7 +149,9 @@ def _among(pairs: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Whether each row of `pairs` is a row of `known`, both [n, 2], [n_pairs]."""
     if not len(pairs) or not len(known):
         return np.zeros(len(pairs), dtype=bool)
-    both = np.ascontiguousarray(np.vstack([pairs, known]).astype(np.int64)).view([("q", np.int64), ("c", np.int64)])[:, 0]
+    both = np.ascontiguousarray(np.vstack([pairs, known]).astype(np.int64)).view([("q", np.int64), ("c", np.int64)])[
+        :, 0
+    ]
     _, codes = np.unique(both, return_inverse=True)
     return np.isin(codes[: len(pairs)], codes[len(pairs) :])
 

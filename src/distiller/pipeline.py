@@ -46,9 +46,15 @@ def run(experiment: Experiment, tracker: Tracker) -> list[Line]:
         return []
     loaded = [load(experiment, tracker, name, dataset) for name, dataset in experiment.dataset.parts().items()]
     for records in loaded:
-        for name, part in (("blocker", experiment.blocker), ("selector", experiment.selector), ("teacher", experiment.teacher)):
+        for name, part in (
+            ("blocker", experiment.blocker),
+            ("selector", experiment.selector),
+            ("teacher", experiment.teacher),
+        ):
             if uses_gold(part) and records.matches is None:
-                raise DistillerError(f"{name}={type(part).__name__} reads gold matches, and {records.name} has none; choose another")
+                raise DistillerError(
+                    f"{name}={type(part).__name__} reads gold matches, and {records.name} has none; choose another"
+                )
             part.reads(records.folder)
     lines = [block(experiment, tracker, records) for records in loaded]
     for line in lines:
@@ -66,7 +72,9 @@ def run(experiment: Experiment, tracker: Tracker) -> list[Line]:
                 line.student = predict(experiment, tracker, line.task, checkpoint)
                 with tracker.stage("disambiguate", line.task.name) as stage:
                     line.student_matches = disambiguate(experiment, line.task, line.student)
-                    stage.done(f"{_claims(line.student_matches)} of {_claims(line.student)} matches kept", line.student_matches)
+                    stage.done(
+                        f"{_claims(line.student_matches)} of {_claims(line.student)} matches kept", line.student_matches
+                    )
     return lines
 
 
@@ -90,7 +98,9 @@ def block(experiment: Experiment, tracker: Tracker, records: Records) -> Line:
         recall = f", recall {facts['recall']:.3f}" if "recall" in facts else ""
         stage.done(f"{facts['pairs']:,} pairs for {facts['queries']:,} queries{recall}", candidates)
     if not facts["pairs"]:
-        raise DistillerError(f"blocking kept no pair of {records.name}; raise blocker.k or choose other blocker.attributes")
+        raise DistillerError(
+            f"blocking kept no pair of {records.name}; raise blocker.k or choose other blocker.attributes"
+        )
     return Line(records, Task(records.without_gold(), candidates, store, experiment.threads), facts)
 
 
@@ -121,7 +131,10 @@ def select(experiment: Experiment, tracker: Tracker, line: Line) -> Selection:
     with tracker.stage("select", task.name) as stage:
         inputs = [_key(task, selector), *_sums(selector, line.records)]
         selection = store.produce(Selection, [selector, protocol], inputs, make)
-        stage.done(f"{len(selection.ids('train')):,} queries for the teacher, {len(selection.ids('test')):,} to score", selection)
+        stage.done(
+            f"{len(selection.ids('train')):,} queries for the teacher, {len(selection.ids('test')):,} to score",
+            selection,
+        )
     return selection
 
 
@@ -138,7 +151,10 @@ def elicit(experiment: Experiment, tracker: Tracker, line: Line, selection: Sele
         )
         failed = int((answers.choice < 0).sum())
         unread = f", {failed} unread" if failed else ""
-        stage.done(f"{len(answers.choice):,} answers of {teacher.label()}, {_claims(answers):,} of them a match{unread}", answers)
+        stage.done(
+            f"{len(answers.choice):,} answers of {teacher.label()}, {_claims(answers):,} of them a match{unread}",
+            answers,
+        )
     return answers
 
 
@@ -168,14 +184,18 @@ def predict(experiment: Experiment, tracker: Tracker, task: Task, checkpoint: Ch
             lambda: student.answer(checkpoint, task, task.candidates.query_ids, experiment.trainer, experiment.threads),
         )
         rate = len(answers.choice) / max(answers.seconds, 1e-9)
-        stage.done(f"{len(answers.choice):,} answers, {_claims(answers):,} of them a match, {rate:,.0f} queries/s", answers)
+        stage.done(
+            f"{len(answers.choice):,} answers, {_claims(answers):,} of them a match, {rate:,.0f} queries/s", answers
+        )
     return answers
 
 
 def disambiguate(experiment: Experiment, task: Task, answers: AnswerSet) -> AnswerSet:
     """The answers with conflicts between queries settled."""
     resolver = experiment.disambiguation
-    return experiment.store.produce(AnswerSet, [resolver], [task.key, answers.key], lambda: resolver.resolve(task, answers))
+    return experiment.store.produce(
+        AnswerSet, [resolver], [task.key, answers.key], lambda: resolver.resolve(task, answers)
+    )
 
 
 def _key(task: Task, part: Component) -> str:

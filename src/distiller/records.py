@@ -114,12 +114,18 @@ def checked(name: str, queries: pa.Table, candidates: pa.Table, matches: pa.Tabl
             value = value.take(pa.array(orders["queries" if argument == "query_names" else "candidates"]))
         sorted_names[argument] = value
     if matches is not None:
-        matches = matches.select(MATCHES.names).cast(MATCHES).group_by(MATCHES.names).aggregate([]).select(MATCHES.names)
+        matches = (
+            matches.select(MATCHES.names).cast(MATCHES).group_by(MATCHES.names).aggregate([]).select(MATCHES.names)
+        )
         matches = matches.sort_by([("query_id", "ascending"), ("candidate_id", "ascending")])
     records = Records(name, tables[0], tables[1], matches, **sorted_names)  # type: ignore[arg-type]
     if matches is not None:
         rows_of(records.query_ids, matches["query_id"].to_numpy(), f"queries of {name}, although matches name them")
-        rows_of(records.candidate_ids, matches["candidate_id"].to_numpy(), f"candidates of {name}, although matches name them")
+        rows_of(
+            records.candidate_ids,
+            matches["candidate_id"].to_numpy(),
+            f"candidates of {name}, although matches name them",
+        )
     return records
 
 

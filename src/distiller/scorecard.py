@@ -24,8 +24,18 @@ from distiller.metrics import Truth
 from distiller.pipeline import Line
 from distiller.tracking import Tracker
 
-PACKAGES = ("lightgbm", "numpy", "scipy", "scikit-learn", "pyarrow", "rapidfuzz", "torch", "pytorch-lightning", "hydra-core")
-SHOWN = {"selection_accuracy": "selection", "pair_f1": "pair F1", "match_f1": "match F1", "end_to_end_f1": "end-to-end F1"}
+PACKAGES = (
+    "lightgbm",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pyarrow",
+    "rapidfuzz",
+    "torch",
+    "pytorch-lightning",
+    "hydra-core",
+)
+SHOWN = {"selection_accuracy": "selection", "pair_f1": "pair F1", "match_f1": "match F1", "end_to_end_f1": "end F1"}
 
 
 def scorecard(experiment: Experiment, lines: list[Line], tracker: Tracker) -> dict[str, Any]:
@@ -41,18 +51,27 @@ def scorecard(experiment: Experiment, lines: list[Line], tracker: Tracker) -> di
     for who in ("teacher", "student"):
         cards = [d[who] for d in datasets.values() if who in d]
         forms = set.intersection(*(set(c) for c in cards)) if len(cards) == len(datasets) and cards else set()
-        means |= {who: {form: metrics.mean([c[form] for c in cards]) for form in sorted(forms, reverse=True)}} if forms else {}
-    stages = sorted({stage for d in datasets.values() for stage in d["seconds"]})
+        means |= (
+            {who: {form: metrics.mean([c[form] for c in cards]) for form in sorted(forms, reverse=True)}}
+            if forms
+            else {}
+        )
+    stages = [stage for stage in tracker.seconds if any(stage in d["seconds"] for d in datasets.values())]
     means["seconds"] = {s: float(np.mean([d["seconds"].get(s, 0.0) for d in datasets.values()])) for s in stages}
     return {
         "datasets": datasets,
         "mean": means,
-        "recipe": {name: identity(getattr(experiment, name)) for name in ("dataset", "blocker", "selector", "protocol", "teacher")}
+        "recipe": {
+            name: identity(getattr(experiment, name))
+            for name in ("dataset", "blocker", "selector", "protocol", "teacher")
+        }
         | {name: identity(getattr(experiment, name)) for name in ("student", "algorithm", "disambiguation", "trainer")},
         "seed": experiment.seed,
         "uses_gold": [n for n in ("blocker", "selector", "teacher", "student") if uses_gold(getattr(experiment, n))],
         "until": experiment.until,
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 2**20)),
+        "peak_memory_mb": round(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 2**20)
+        ),
         **environment(),
     }
 
@@ -84,7 +103,9 @@ def _dataset(experiment: Experiment, line: Line, lines: list[Line], tracker: Tra
         card["keys"]["student"] = line.student.key
         scored = line.selection.ids("test")
         if gold is not None and len(scored):
-            card["student"] = _forms(experiment, line.student, line.student_matches, Truth.of(line.task.candidates, gold, scored))
+            card["student"] = _forms(
+                experiment, line.student, line.student_matches, Truth.of(line.task.candidates, gold, scored)
+            )
     return card
 
 
@@ -110,7 +131,9 @@ def objective(experiment: Experiment, card: dict[str, Any]) -> float:
         if word == "one_to_one" and word not in node and "plain" in node:
             word = "plain"
         if not isinstance(node, dict) or word not in node:
-            raise DistillerError(f"objective={experiment.objective}: no score {word!r} there{nearest(word, list(node))}")
+            raise DistillerError(
+                f"objective={experiment.objective}: no score {word!r} there{nearest(word, list(node))}"
+            )
         node = node[word]
     return float(node)
 
@@ -129,7 +152,9 @@ def environment() -> dict[str, Any]:
 def _commit() -> str | None:
     def git(*words: str) -> str:
         here = Path(__file__).parent
-        return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", here, *words], capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
@@ -162,7 +187,9 @@ def matches(line: Line) -> pa.Table:
     answers, records = line.student_matches, line.records
     chosen = answers.choice > 0
     begins = answers.offsets[:-1] + np.arange(len(answers.choice))
-    part = dict(zip(line.selection.table["query_id"].to_pylist(), line.selection.table["part"].to_pylist(), strict=True))
+    part = dict(
+        zip(line.selection.table["query_id"].to_pylist(), line.selection.table["part"].to_pylist(), strict=True)
+    )
     ids = answers.query_ids[chosen]
     return pa.table(
         {
@@ -180,21 +207,24 @@ def _named(ids: np.ndarray, all_ids: np.ndarray, names: pa.Array | None) -> pa.A
     return named.cast(pa.string())
 
 
-def table(card: dict[str, Any], title: str) -> Table:
-    """Scores of teacher and student and seconds per stage, one row per dataset and source, for the screen."""
-    shown = Table(title=title, title_justify="left", header_style="bold")
-    for column in ("dataset", "who", "queries"):
-        shown.add_column(column, justify="left" if column != "queries" else "right")
-    for heading in SHOWN.values():
+def table(card: dict[str, Any]) -> Table:
+    """Scores of teacher and student, one row per dataset and form; below it the seconds of each stage over all datasets."""
+    shown = Table(header_style="bold", title_justify="left", caption_justify="left")
+    shown.add_column("dataset")
+    shown.add_column("answers of")
+    for heading in ("queries", *SHOWN.values(), "seconds"):
         shown.add_column(heading, justify="right")
-    shown.add_column("seconds per stage")
     several = len(card["datasets"]) > 1
     for name, dataset in [*card["datasets"].items(), *([("mean", card["mean"])] if several else [])]:
-        seconds = " ".join(f"{stage} {value:.1f}" for stage, value in dataset["seconds"].items() if value >= 0.05)
-        sources = [(who, form, scores) for who in ("teacher", "student") for form, scores in dataset.get(who, {}).items()]
-        for i, (who, form, scores) in enumerate(sources or [("no gold: not scored", "", {})]):
-            values = [f"{scores[m]:.3f}" if m in scores else "" for m in SHOWN]
+        sources = [
+            (who, form, scores) for who in ("teacher", "student") for form, scores in dataset.get(who, {}).items()
+        ]
+        for i, (who, form, scores) in enumerate(sources or [("not scored: no gold", "", {})]):
+            values = [f"{scores[metric]:.3f}" if metric in scores else "" for metric in SHOWN]
             count = f"{scores['queries']:,.0f}" if "queries" in scores else ""
-            source = f"{who} {form.replace('_', '-')}"
-            shown.add_row(name if not i else "", source, count, *values, seconds if not i else "", end_section=i == len(sources) - 1)
+            total = "" if i else f"{sum(dataset['seconds'].values()):,.1f}"
+            row = ["" if i else name, f"{who} {form.replace('_', '-')}".strip(), count, *values, total]
+            shown.add_row(*row, end_section=i == len(sources) - 1)
+    totals = {stage: value * len(card["datasets"]) for stage, value in card["mean"]["seconds"].items()}
+    shown.caption = "seconds: " + " · ".join(f"{stage} {value:,.1f}" for stage, value in totals.items())
     return shown

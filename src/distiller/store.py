@@ -33,9 +33,7 @@ class Store(Component):
     root: Path = Path("outputs/store")
     _running: list[float] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    def produce(
-        self, kind: type[A], components: Sequence[Any], inputs: Sequence[str], make: Callable[[], A]
-    ) -> A:
+    def produce(self, kind: type[A], components: Sequence[Any], inputs: Sequence[str], make: Callable[[], A]) -> A:
         """The artifact made from these components and inputs: read if it is here, else made and kept."""
         key = self.key(kind.__name__, kind.VERSION, components, inputs)
 
@@ -56,7 +54,12 @@ class Store(Component):
     @staticmethod
     def key(kind: str, version: int, components: Sequence[Any], inputs: Sequence[str]) -> str:
         """SHA-256 of what decides an artifact, [64 hexadecimal digits]."""
-        whole = {"kind": kind, "schema": version, "components": [identity(c) for c in components], "inputs": list(inputs)}
+        whole = {
+            "kind": kind,
+            "schema": version,
+            "components": [identity(c) for c in components],
+            "inputs": list(inputs),
+        }
         return hashlib.sha256(json.dumps(whole, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
     def _entry(

@@ -1,5 +1,6 @@
 """Similarity features of (query, candidate) pairs that need no knowledge of the schema."""
 
-from distiller.features.table import VERSION, similarity_features
+from distiller.features.alignment import NULLABLE
+from distiller.features.table import VERSION, dense, dense_names, similarity_features
 
-__all__ = ["VERSION", "similarity_features"]
+__all__ = ["NULLABLE", "VERSION", "dense", "dense_names", "similarity_features"]

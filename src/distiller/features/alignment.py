@@ -21,6 +21,12 @@ LEAST_LIFT = 0.04  # by how much aligned attributes must agree better on candida
 PARSED = 0.8  # share of values that must parse for an attribute to hold numbers or dates
 SLOTS = 4  # aligned attributes that get a column of their own, those that tell most first
 
+NULLABLE = frozenset(
+    [f"{kind}.{part}" for kind in ("attribute", "text", "number", "date") for part in ("mean", "min", "max")]
+    + [f"slot{i + 1}.agreement" for i in range(SLOTS)]
+    + ["attribute.weighted", "prose.max"]
+)  # the only features that can be NaN
+
 _AMOUNT = r"^[^\p{L}\d]{0,3}(?P<number>\d[\d,]*(?:\.\d+)?)\s*[\p{L}\"'%.]{0,10}$"
 _DATE = r"^(?P<year>1[5-9]\d\d|20\d\d)(?:[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2}))?(?:[ t].*)?$"
 
@@ -83,7 +89,9 @@ def agreement(aligned: Aligned, query_rows: np.ndarray, candidate_rows: np.ndarr
             return np.where(largest == 0, 1.0, np.minimum(one, other) / np.where(largest == 0, 1.0, largest))
         years = np.abs(np.floor(one) - np.floor(other))
         exact = (one == other) | ((years == 0) & ((one % 1 == 0) | (other % 1 == 0)))
-        return np.where(np.isnan(one + other), np.nan, np.where(exact, 1.0, np.where(years == 0, 0.9, 1.0 / (1.0 + years))))
+        return np.where(
+            np.isnan(one + other), np.nan, np.where(exact, 1.0, np.where(years == 0, 0.9, 1.0 / (1.0 + years)))
+        )
     known = query.attribute.filled[query_rows] & candidate.attribute.filled[candidate_rows]
     result = np.full(len(query_rows), np.nan)
     at = np.flatnonzero(known)
@@ -110,13 +118,16 @@ def align(
     sample = pair_order[:SAMPLE]
     rows = query_rows[sample], candidate_rows[sample]
     shuffled = rows[0], np.roll(rows[1], len(sample) // 2)
-    of_query, of_candidate = [column(a) for a in queries if a.filled.any()], [column(a) for a in candidates if a.filled.any()]
+    of_query, of_candidate = (
+        [column(a) for a in queries if a.filled.any()],
+        [column(a) for a in candidates if a.filled.any()],
+    )
     common = {c.attribute.name for c in of_query} & {c.attribute.name for c in of_candidate}
     found: dict[tuple[str, str], Aligned] = {}
     for one in of_query:
         for other in of_candidate:
             names = one.attribute.name, other.attribute.name
-            if one.kind != other.kind and names[0] != names[1] or (names[0] in common) != (names[1] in common):
+            if (one.kind != other.kind and names[0] != names[1]) or (names[0] in common) != (names[1] in common):
                 continue
             if names[0] in common and names[0] != names[1]:
                 continue
@@ -140,7 +151,9 @@ def _same_kind(one: Column, other: Column) -> tuple[Column, Column]:
     if one.kind == other.kind:
         return one, other
     kind = "prose" if "prose" in (one.kind, other.kind) else "text"
-    return Column(one.attribute, kind, one.value, one.strings), Column(other.attribute, kind, other.value, other.strings)
+    return Column(one.attribute, kind, one.value, one.strings), Column(
+        other.attribute, kind, other.value, other.strings
+    )
 
 
 def _mean(values: np.ndarray) -> float:
@@ -148,11 +161,13 @@ def _mean(values: np.ndarray) -> float:
     return float(values[known].mean()) if known.sum() >= 5 else 0.0
 
 
-def alignment_features(aligned: list[Aligned], query_rows: np.ndarray, candidate_rows: np.ndarray) -> dict[str, np.ndarray]:
+def alignment_features(
+    aligned: list[Aligned], query_rows: np.ndarray, candidate_rows: np.ndarray
+) -> dict[str, np.ndarray]:
     """Agreement of aligned attributes over each pair, each [n_pairs].
 
-    NaN where no such attribute is known on both sides: attribute.{mean,min,max,weighted}, {text,number,date,prose}.{mean,min,max},
-    slot*.agreement. Counts are never NaN.
+    Those in `NULLABLE` are NaN where no such attribute is known on both sides; the others are counts. The attributes that
+    form the key count towards `weighted`, `known`, `equal`, `conflicts` and `one_sided` only.
     """
     n_pairs = len(query_rows)
     values = np.full((n_pairs, len(aligned)), np.nan)
@@ -173,13 +188,11 @@ def alignment_features(aligned: list[Aligned], query_rows: np.ndarray, candidate
     found |= _summary("attribute", values, other, ("mean", "min", "max"))
     weight = np.maximum([pair.lift for pair in aligned], 0.0) * known
     total = weight.sum(1)
-    found["attribute.weighted"] = np.where(total > 0, np.nansum(weight * np.nan_to_num(values), 1) / np.where(total > 0, total, 1), np.nan)
+    found["attribute.weighted"] = np.where(
+        total > 0, np.nansum(weight * np.nan_to_num(values), 1) / np.where(total > 0, total, 1), np.nan
+    )
     for name in ("text", "number", "date", "prose"):
         found |= _summary(name, values, other & (kind == name), ("max",) if name == "prose" else ("mean", "min", "max"))
-        if name in ("number", "date"):
-            chosen = values[:, other & (kind == name)]
-            found[f"{name}.equal_values"] = (chosen >= 0.995).sum(1)
-            found[f"{name}.other_values"] = (chosen < 0.995).sum(1)
     slots = np.flatnonzero(other)[:SLOTS]
     for i in range(SLOTS):
         found[f"slot{i + 1}.agreement"] = values[:, slots[i]] if i < len(slots) else np.full(n_pairs, np.nan)

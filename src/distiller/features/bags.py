@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 GRAM_BITS = 20  # character n-grams are hashed to 2**20 columns; a record has a few hundred, so collisions do not matter
+GRAM_CHUNK = 50_000  # records whose n-grams are counted at a time
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ def token_bags(queries: pa.Array, candidates: pa.Array, *patterns: str) -> Vocab
     owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     columns = renumbered[codes]
     known = columns >= 0
-    return _vocabulary(owner[known], columns[known], len(order), len(queries), len(candidates), tokens.take(pa.array(order)))
+    width = max(len(order), 1)
+    row, column, count = _counted(owner[known], columns[known], width)
+    return _weighted(row, column, count, width, len(queries), len(candidates), tokens.take(pa.array(order)))
 
 
 def gram_bags(queries: pa.Array, candidates: pa.Array, size: int) -> Vocabulary:
@@ -68,44 +71,53 @@ def gram_bags(queries: pa.Array, candidates: pa.Array, size: int) -> Vocabulary:
     nothing, blank = pa.scalar("", pa.large_string()), pa.scalar(" ", pa.large_string())
     texts = pc.binary_join_element_wise(nothing, pa.concat_arrays([queries, candidates]), nothing, blank)
     lengths = pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
-    owners, columns = [], []
-    step = 50_000
-    for start in range(0, len(texts), step):
-        part = texts.slice(start, step)
-        letters = np.frombuffer("".join(part.to_pylist()).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
-        size_of = lengths[start : start + step]
-        ends = np.cumsum(size_of)
+    rows, columns, counts = [], [], []
+    for start in range(0, len(texts), GRAM_CHUNK):
+        length = lengths[start : start + GRAM_CHUNK]
+        letters = _letters(texts.slice(start, GRAM_CHUNK))
         code = np.zeros(max(len(letters) - size + 1, 0), dtype=np.uint64)
         for place in range(size):
             code = code * np.uint64(0x9E3779B97F4A7C15) + letters[place : place + len(code)]
         code = (code ^ (code >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
-        owner = np.repeat(np.arange(len(size_of)), size_of)[: len(code)]
-        inside = np.arange(len(code)) + size <= ends[owner]
-        inside &= size_of[owner] > 2  # an empty text is nothing but its two blanks
-        row, column, count = _counted(owner[inside], (code[inside] >> np.uint64(64 - GRAM_BITS)).astype(np.int64), 1 << GRAM_BITS)
-        owners.append(np.c_[row + start, count].astype(np.int32))
+        owner = np.repeat(np.arange(len(length)), length)[: len(code)]
+        inside = np.arange(len(code)) + size <= np.cumsum(length)[owner]
+        inside &= length[owner] > 2  # an empty text is nothing but its two blanks
+        row, column, count = _counted(
+            owner[inside], (code[inside] >> np.uint64(64 - GRAM_BITS)).astype(np.int64), 1 << GRAM_BITS
+        )
+        rows.append((row + start).astype(np.int32))
         columns.append(column.astype(np.int32))
-    pairs = np.concatenate(owners) if owners else np.zeros((0, 2), np.int32)
-    column = np.concatenate(columns) if columns else np.zeros(0, np.int32)
-    return _weighted(pairs[:, 0], column, pairs[:, 1], 1 << GRAM_BITS, len(queries), len(candidates), None)
+        counts.append(count.astype(np.int32))
+    empty = np.zeros(0, np.int32)
+    parts = (np.concatenate([empty, *part]) for part in (rows, columns, counts))
+    return _weighted(*parts, 1 << GRAM_BITS, len(queries), len(candidates), None)
+
+
+def _letters(texts: pa.Array) -> np.ndarray:
+    """Code points of all texts one after the other, [n_characters]."""
+    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    text = texts.buffers()[2]
+    together = b"" if text is None else text.slice(offsets[0], offsets[-1] - offsets[0]).to_pybytes()
+    return np.frombuffer(together.decode("utf-8").encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
 
 
 def _counted(row: np.ndarray, column: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Distinct (row, column), ascending, and how often each occurs."""
-    entry = np.sort(row * width + column)
+    bits = int(width).bit_length()
+    entry = np.sort((row.astype(np.int64) << bits) | column)
     first = np.flatnonzero(np.r_[True, entry[1:] != entry[:-1]]) if len(entry) else np.zeros(0, np.int64)
-    return entry[first] // width, entry[first] % width, np.diff(np.r_[first, len(entry)])
-
-
-def _vocabulary(
-    owner: np.ndarray, columns: np.ndarray, width: int, n_queries: int, n_candidates: int, tokens: pa.Array
-) -> Vocabulary:
-    row, column, count = _counted(owner, columns, max(width, 1))
-    return _weighted(row, column, count, max(width, 1), n_queries, n_candidates, tokens)
+    distinct = entry[first]
+    return distinct >> bits, distinct & ((1 << bits) - 1), np.diff(np.r_[first, len(entry)])
 
 
 def _weighted(
-    row: np.ndarray, column: np.ndarray, count: np.ndarray, width: int, n_queries: int, n_candidates: int, tokens: pa.Array | None
+    row: np.ndarray,
+    column: np.ndarray,
+    count: np.ndarray,
+    width: int,
+    n_queries: int,
+    n_candidates: int,
+    tokens: pa.Array | None,
 ) -> Vocabulary:
     total = n_queries + n_candidates
     idf = np.log((1.0 + total) / (1.0 + np.bincount(column, minlength=width))) + 1.0
@@ -154,7 +166,9 @@ class Entries:
         return segment_max(values, self.offsets)
 
 
-def overlap(vocabulary: Vocabulary, query_rows: np.ndarray, candidate_rows: np.ndarray) -> tuple[Entries, Entries, np.ndarray]:
+def overlap(
+    vocabulary: Vocabulary, query_rows: np.ndarray, candidate_rows: np.ndarray
+) -> tuple[Entries, Entries, np.ndarray]:
     """Entries of the queries, of the candidates, and the TF-IDF cosine of each pair, [n_pairs]."""
     width = len(vocabulary.idf)
     sides = []
@@ -162,8 +176,12 @@ def overlap(vocabulary: Vocabulary, query_rows: np.ndarray, candidate_rows: np.n
         sides.append(bags.rows(bags.weight, width)[rows])
     places = []
     for one, other in (sides, sides[::-1]):
-        numbered = sparse.csr_matrix((np.arange(1, one.nnz + 1, dtype=np.int64), one.indices, one.indptr), shape=one.shape)
-        pattern = sparse.csr_matrix((np.ones(other.nnz, dtype=np.int64), other.indices, other.indptr), shape=other.shape)
+        numbered = sparse.csr_matrix(
+            (np.arange(1, one.nnz + 1, dtype=np.int64), one.indices, one.indptr), shape=one.shape
+        )
+        pattern = sparse.csr_matrix(
+            (np.ones(other.nnz, dtype=np.int64), other.indices, other.indptr), shape=other.shape
+        )
         both = numbered.multiply(pattern).tocsr()
         places.append((both.data - 1, both.indptr))
     entries = []

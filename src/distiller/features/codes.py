@@ -18,30 +18,24 @@ SQUEEZED_LENGTH = 600  # characters of the other record that are searched for a 
 
 @dataclass(frozen=True)
 class Codes:
-    """Codes of all attributes and of the key, and every record's text without blanks or punctuation."""
+    """Codes of all attributes, their spelling, and every record's text without blanks or punctuation."""
 
-    all: Vocabulary
-    key: Vocabulary
-    spelled: dict[str, np.ndarray]
+    vocabulary: Vocabulary
+    spelled: np.ndarray
     squeezed: tuple[np.ndarray, np.ndarray]
 
 
 def codes(queries: Views, candidates: Views) -> Codes:
     """Codes of both tables."""
-    pattern = r"^.{" + str(LEAST) + r",40}$"
-    bags = {}
-    for view in ("all_folded", "key_folded"):
-        texts = []
-        for side in (queries, candidates):
-            text = squeezed_codes(getattr(side, view))
-            texts.append(text)
-        bags[view] = token_bags(*texts, CODE, pattern)
-    squeezed = tuple(
-        np.array(pc.utf8_slice_codeunits(pc.replace_substring(side.all, " ", ""), 0, SQUEEZED_LENGTH).to_pylist(), dtype=object)
-        for side in (queries, candidates)
+    vocabulary = token_bags(
+        squeezed_codes(queries.all_folded), squeezed_codes(candidates.all_folded), CODE, r"^.{" + str(LEAST) + r",40}$"
     )
-    spelled = {name: _strings(bags[view].tokens) for name, view in (("all", "all_folded"), ("key", "key_folded"))}
-    return Codes(bags["all_folded"], bags["key_folded"], spelled, squeezed)  # type: ignore[arg-type]
+    return Codes(vocabulary, _strings(vocabulary.tokens), (_squeezed(queries.all), _squeezed(candidates.all)))
+
+
+def _squeezed(text: pa.Array) -> np.ndarray:
+    without = pc.replace_substring(pc.utf8_slice_codeunits(text, 0, 2 * SQUEEZED_LENGTH), " ", "")
+    return _strings(pc.utf8_slice_codeunits(without, 0, SQUEEZED_LENGTH))
 
 
 def _strings(tokens: pa.Array | None) -> np.ndarray:
@@ -55,30 +49,30 @@ def code_features(made: Codes, query_rows: np.ndarray, candidate_rows: np.ndarra
     shared, lone_*: counts; found_*: share of a side's codes that the other record contains, blanks and punctuation
     aside; conflict: 1 where both have codes and neither contains one of the other's; likeness: best edit ratio between codes of the two.
     """
-    found = {}
-    for view, vocabulary in (("all", made.all), ("key", made.key)):
-        query, candidate, found[f"code.{view}.cosine"] = overlap(vocabulary, query_rows, candidate_rows)
-        scale = np.log((1.0 + len(made.squeezed[0]) + len(made.squeezed[1])) / 2.0) + 1.0
-        found[f"code.{view}.shared_weight"] = query.largest(vocabulary.idf[query.columns] * query.shared) / scale
-        found[f"code.{view}.shared"] = query.total(query.shared)
-        has, contained = [], []
-        for name, side, rows, other in (
-            ("query", query, candidate_rows, made.squeezed[1]),
-            ("candidate", candidate, query_rows, made.squeezed[0]),
-        ):
-            inside = side.shared.astype(np.float64)
-            lone = np.flatnonzero(~side.shared)
-            pair = np.repeat(np.arange(len(rows)), np.diff(side.offsets))[lone]
-            inside[lone] = _contained(made.spelled[view][side.columns[lone]], other[rows[pair]])
-            number = side.total(np.ones(len(side.columns)))
-            found[f"code.{view}.lone_{name}"] = side.total(1.0 - inside)
-            found[f"code.{view}.found_{name}"] = side.total(inside) / np.maximum(number, 1.0)
-            has.append(number > 0)
-            contained.append(side.total(inside) > 0)
-        found[f"code.{view}.agree"] = (contained[0] | contained[1]).astype(np.float64)
-        found[f"code.{view}.conflict"] = (has[0] & has[1] & ~contained[0] & ~contained[1]).astype(np.float64)
-        found[f"code.{view}.sides"] = has[0].astype(np.float64) + has[1]
-        found[f"code.{view}.likeness"] = _likeness(made.spelled[view], query, candidate)
+    vocabulary = made.vocabulary
+    found: dict[str, np.ndarray] = {}
+    query, candidate, found["code.cosine"] = overlap(vocabulary, query_rows, candidate_rows)
+    scale = np.log((1.0 + len(made.squeezed[0]) + len(made.squeezed[1])) / 2.0) + 1.0
+    found["code.heaviest_shared"] = query.largest(vocabulary.idf[query.columns] * query.shared) / scale
+    found["code.shared"] = query.total(query.shared)
+    has, agree = [], []
+    for name, side, rows, other in (
+        ("query", query, candidate_rows, made.squeezed[1]),
+        ("candidate", candidate, query_rows, made.squeezed[0]),
+    ):
+        inside = side.shared.astype(np.float64)
+        lone = np.flatnonzero(~side.shared)
+        pair = np.repeat(np.arange(len(rows)), np.diff(side.offsets))[lone]
+        inside[lone] = _contained(made.spelled[side.columns[lone]], other[rows[pair]])
+        count = np.diff(side.offsets)
+        found[f"code.lone_{name}"] = side.total(1.0 - inside)
+        found[f"code.found_{name}"] = side.total(inside) / np.maximum(count, 1)
+        has.append(count > 0)
+        agree.append(side.total(inside) > 0)
+    found["code.agree"] = (agree[0] | agree[1]).astype(np.float64)
+    found["code.conflict"] = (has[0] & has[1] & ~agree[0] & ~agree[1]).astype(np.float64)
+    found["code.sides"] = has[0].astype(np.float64) + has[1]
+    found["code.likeness"] = _likeness(made.spelled, query, candidate)
     return found
 
 
@@ -100,5 +94,7 @@ def _likeness(spelled: np.ndarray, query: Entries, candidate: Entries) -> np.nda
     best = np.zeros(len(size))
     if len(pair):
         words, counterparts = spelled[query.columns[one]].tolist(), spelled[candidate.columns[other]].tolist()
-        np.maximum.at(best, pair, np.asarray(cpdist(words, counterparts, scorer=fuzz.ratio, workers=1)).reshape(-1) / 100.0)
+        np.maximum.at(
+            best, pair, np.asarray(cpdist(words, counterparts, scorer=fuzz.ratio, workers=1)).reshape(-1) / 100.0
+        )
     return best

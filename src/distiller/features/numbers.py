@@ -6,13 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from distiller.features.bags import Vocabulary, overlap, token_bags
+from distiller.features.bags import Entries, Vocabulary, overlap, token_bags
 from distiller.features.text import Views, number_words
 
 NUMBER = r"^\d+(?:\.\d+)?$"
 ROMAN = {"ii": 2, "iii": 3, "iv": 4, "vi": 6, "vii": 7, "viii": 8, "ix": 9}
 YEARS = (1800, 2100)
-SMALL = 100
 
 
 @dataclass(frozen=True)
@@ -46,25 +45,26 @@ def _values(tokens: pa.Array | None) -> np.ndarray:
 def number_features(made: Numbers, query_rows: np.ndarray, candidate_rows: np.ndarray) -> dict[str, np.ndarray]:
     """Numbers of each pair, each [n_pairs], never NaN.
 
-    shared, lone_*: counts; jaccard in [0, 1]; conflict: 1 where both sides have such numbers and share none;
-    equal: 1 where both have the same non-empty set. `year` looks at 1800 to 2099, `small` at numbers below 100.
+    shared: a count; jaccard in [0, 1]; conflict: 1 where both sides have such numbers and share none;
+    equal: 1 where both have the same non-empty set. `year` looks at whole numbers from 1800 to 2099.
     """
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for view in ("key", "all"):
         query, candidate, found[f"number.{view}.cosine"] = overlap(made.vocabularies[view], query_rows, candidate_rows)
         value = made.values[view]
-        kinds = {"any": np.ones(len(value)), "year": (value >= YEARS[0]) & (value < YEARS[1]) & (value % 1 == 0)}
-        if view == "key":
-            kinds["small"] = value < SMALL
-        for kind, wanted in kinds.items():
-            of_query, of_candidate = wanted[query.columns].astype(float), wanted[candidate.columns].astype(float)
-            shared = query.total(of_query * query.shared)
-            lone = query.total(of_query) - shared, candidate.total(of_candidate) - shared
-            name = f"number.{view}" if kind == "any" else f"{kind}.{view}"
-            found[f"{name}.shared"] = shared
-            found[f"{name}.lone_query"], found[f"{name}.lone_candidate"] = lone
-            found[f"{name}.jaccard"] = shared / np.maximum(shared + lone[0] + lone[1], 1.0)
-            found[f"{name}.conflict"] = ((shared == 0) & (lone[0] > 0) & (lone[1] > 0)).astype(float)
-            if kind != "year":
-                found[f"{name}.equal"] = ((shared > 0) & (lone[0] == 0) & (lone[1] == 0)).astype(float)
+        found |= {f"number.{view}.{n}": v for n, v in _sets(np.ones(len(value)), query, candidate).items()}
+        if view == "all":
+            year = (value >= YEARS[0]) & (value < YEARS[1]) & (value % 1 == 0)
+            found |= {f"year.{n}": v for n, v in _sets(year.astype(np.float64), query, candidate).items()}
     return found
+
+
+def _sets(wanted: np.ndarray, query: Entries, candidate: Entries) -> dict[str, np.ndarray]:
+    shared = query.total(wanted[query.columns] * query.shared)
+    lone = query.total(wanted[query.columns]) - shared, candidate.total(wanted[candidate.columns]) - shared
+    return {
+        "shared": shared,
+        "jaccard": shared / np.maximum(shared + lone[0] + lone[1], 1.0),
+        "conflict": ((shared == 0) & (lone[0] > 0) & (lone[1] > 0)).astype(np.float64),
+        "equal": ((shared > 0) & (lone[0] == 0) & (lone[1] == 0)).astype(np.float64),
+    }

@@ -1,5 +1,6 @@
 """How alike the texts of two records are: shared words and character n-grams, edit ratios, soft word alignment."""
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from rapidfuzz import fuzz
 from rapidfuzz.distance import JaroWinkler, Prefix
 from rapidfuzz.process import cpdist
 
-from distiller.features.bags import Entries, Vocabulary, cosine, gram_bags, overlap, segment_max, token_bags
+from distiller.features.bags import Entries, Vocabulary, cosine, gram_bags, overlap, token_bags
 from distiller.features.text import Views
 
 EDIT_LENGTH = 400  # characters; edit ratios are quadratic in length, and the beginning of a text says what it is about
@@ -18,6 +19,7 @@ SOFT_TOKENS = 8  # heaviest unshared words of each side that are aligned softly
 SOFT_LEAST = 0.84  # Jaro-Winkler similarity from which two different words may be the same one misspelt
 
 VIEWS = ("key", "short", "all")
+SPELLED = ("key", "short")  # views whose words are aligned softly
 EDIT = {
     "key": {
         "ratio": fuzz.ratio,
@@ -38,17 +40,29 @@ class Texts:
     words: dict[str, Vocabulary]
     grams: dict[str, Vocabulary]
     strings: dict[str, tuple[np.ndarray, np.ndarray]]
-    spelled: dict[str, np.ndarray]
+    spelled: dict[str, tuple[np.ndarray, np.ndarray]]
     key_lengths: tuple[np.ndarray, np.ndarray]
 
 
-def texts(queries: Views, candidates: Views) -> Texts:
-    """Bags and strings of every view of both tables."""
-    words = {v: token_bags(getattr(queries, v), getattr(candidates, v)) for v in (*VIEWS, "prose")}
-    grams = {v: gram_bags(getattr(queries, v), getattr(candidates, v), 3) for v in VIEWS}
-    strings = {v: (strings_of(getattr(queries, v)), strings_of(getattr(candidates, v))) for v in VIEWS}
-    lengths = tuple(np.array([len(s) for s in side], dtype=np.int64) for side in strings["key"])
-    return Texts(words, grams, strings, {v: spelling(words[v].tokens) for v in ("key", "short")}, lengths)  # type: ignore[arg-type]
+def texts(queries: Views, candidates: Views, pool: Executor) -> Texts:
+    """Bags and strings of every view of both tables, made side by side in the pool."""
+    both = {v: (getattr(queries, v), getattr(candidates, v)) for v in (*VIEWS, "prose")}
+    grams = {v: pool.submit(gram_bags, *both[v], 3) for v in VIEWS[::-1]}
+    words = {v: pool.submit(token_bags, *both[v]) for v in both}
+    strings = {v: (strings_of(both[v][0]), strings_of(both[v][1])) for v in VIEWS}
+    made = {v: words[v].result() for v in words}
+    return Texts(
+        made,
+        {v: grams[v].result() for v in VIEWS},
+        strings,
+        {v: spelling(made[v].tokens) for v in SPELLED},
+        (lengths(strings["key"][0]), lengths(strings["key"][1])),
+    )
+
+
+def lengths(strings: np.ndarray) -> np.ndarray:
+    """Characters of each string, [n]."""
+    return np.fromiter(map(len, strings), dtype=np.int64, count=len(strings))
 
 
 def strings_of(text: pa.Array) -> np.ndarray:
@@ -56,11 +70,12 @@ def strings_of(text: pa.Array) -> np.ndarray:
     return np.array(pc.utf8_slice_codeunits(text, 0, EDIT_LENGTH).to_pylist(), dtype=object)
 
 
-def spelling(tokens: pa.Array | None) -> np.ndarray:
-    """Tokens as Python strings; "" for those with a digit, which are never misspellings of one another, [n_tokens]."""
+def spelling(tokens: pa.Array | None) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens and their lengths, each [n_tokens]; "" for those with a digit, which are never misspellings of one another."""
     assert tokens is not None
     spelled = pc.if_else(pc.match_substring_regex(tokens, r"\p{N}"), "", tokens)
-    return np.array(spelled.to_pylist(), dtype=object)
+    strings = np.array(spelled.to_pylist(), dtype=object)
+    return strings, lengths(strings)
 
 
 def compared(scorer: Any, one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -77,7 +92,7 @@ def text_features(made: Texts, query_rows: np.ndarray, candidate_rows: np.ndarra
     """Similarities of each pair by view, each [n_pairs]; 0 where either side has no text, never NaN.
 
     cosines, ratios and covers lie in [0, 1]; heaviest_*: largest idf of such a word, as a share of the largest
-    possible idf; shared_words, lone_words_*: counts.
+    possible idf.
     """
     found: dict[str, np.ndarray] = {}
     for view in VIEWS:
@@ -112,9 +127,6 @@ def _covers(idf: np.ndarray, query: Entries, candidate: Entries) -> dict[str, np
         "heaviest_shared": query.largest(weight * query.shared),
         "heaviest_lone_query": query.largest(weight * ~query.shared),
         "heaviest_lone_candidate": candidate.largest(other * ~candidate.shared),
-        "shared_words": query.total(query.shared),
-        "lone_words_query": query.total(~query.shared),
-        "lone_words_candidate": candidate.total(~candidate.shared),
     }
 
 
@@ -122,17 +134,23 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.clip(part / np.where(whole > 0, whole, 1.0), 0.0, 1.0)
 
 
-def _soft_covers(idf: np.ndarray, spelled: np.ndarray, query: Entries, candidate: Entries) -> dict[str, np.ndarray]:
+def _soft_covers(
+    idf: np.ndarray, spelled: tuple[np.ndarray, np.ndarray], query: Entries, candidate: Entries
+) -> dict[str, np.ndarray]:
     """Covers in which an unshared word counts by its best counterpart among the other side's unshared words."""
-    lone = [_heaviest_lone(idf, spelled, side) for side in (query, candidate)]
+    lone = [_heaviest_lone(idf, spelled[1], side) for side in (query, candidate)]
     (places, offsets), (other_places, other_offsets) = lone
     size, other_size = np.diff(offsets), np.diff(other_offsets)
     pair = np.repeat(np.arange(len(size)), size)
     repeat = other_size[pair]
     one = np.repeat(np.arange(len(places)), repeat)
-    first = np.repeat(other_offsets[:-1][pair] - np.r_[0, np.cumsum(repeat)[:-1]], repeat) if len(pair) else np.zeros(0, int)
+    first = (
+        np.repeat(other_offsets[:-1][pair] - np.r_[0, np.cumsum(repeat)[:-1]], repeat)
+        if len(pair)
+        else np.zeros(0, int)
+    )
     other = first + np.arange(len(one))
-    score = word_likeness(spelled, query.columns[places][one], candidate.columns[other_places][other])
+    score = word_likeness(*spelled, query.columns[places][one], candidate.columns[other_places][other])
     best = np.zeros(len(places))
     np.maximum.at(best, one, score)
     other_best = np.zeros(len(other_places))
@@ -148,7 +166,7 @@ def _soft_covers(idf: np.ndarray, spelled: np.ndarray, query: Entries, candidate
     return found
 
 
-def word_likeness(spelled: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def word_likeness(spelled: np.ndarray, length: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """How likely two different words, given by their columns, are the same, [n], in [0, 1].
 
     Jaro-Winkler from `SOFT_LEAST` on, brought to [0.5, 1]; at least 0.9 where one word is the other's initial and 0.7
@@ -156,7 +174,6 @@ def word_likeness(spelled: np.ndarray, one: np.ndarray, other: np.ndarray) -> np
     """
     if not len(one):
         return np.zeros(0)
-    length = np.array([len(word) for word in spelled])
     words, counterparts = spelled[one].tolist(), spelled[other].tolist()
     jaro = _scores(JaroWinkler.normalized_similarity, words, counterparts, SOFT_LEAST)
     score = np.where(jaro > 0, 0.5 + 0.5 * (jaro - SOFT_LEAST) / (1.0 - SOFT_LEAST), 0.0)
@@ -166,14 +183,18 @@ def word_likeness(spelled: np.ndarray, one: np.ndarray, other: np.ndarray) -> np
 
 
 def _scores(scorer: Any, one: list[str], other: list[str], least: float | None = None) -> np.ndarray:
-    return np.asarray(cpdist(one, other, scorer=scorer, score_cutoff=least, dtype=np.float32, workers=1)).reshape(-1).astype(np.float64)
+    return (
+        np.asarray(cpdist(one, other, scorer=scorer, score_cutoff=least, dtype=np.float32, workers=1))
+        .reshape(-1)
+        .astype(np.float64)
+    )
 
 
-def _heaviest_lone(idf: np.ndarray, spelled: np.ndarray, side: Entries) -> tuple[np.ndarray, np.ndarray]:
+def _heaviest_lone(idf: np.ndarray, length: np.ndarray, side: Entries) -> tuple[np.ndarray, np.ndarray]:
     """Places of the heaviest unshared spelled words of each pair, and the offsets of the pairs among them."""
     n_pairs = len(side.offsets) - 1
     owner = np.repeat(np.arange(n_pairs), np.diff(side.offsets))
-    lone = np.flatnonzero(~side.shared & (spelled[side.columns] != ""))
+    lone = np.flatnonzero(~side.shared & (length[side.columns] > 0))
     order = np.lexsort((side.columns[lone], -idf[side.columns[lone]], owner[lone]))
     lone = lone[order]
     size = np.bincount(owner[lone], minlength=n_pairs)

@@ -1,52 +1,114 @@
 """The feature table of a set of candidate pairs."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
 
 from distiller.config import DistillerError
-from distiller.features.alignment import align, alignment_features
+from distiller.features.alignment import NULLABLE, align, alignment_features
 from distiller.features.codes import code_features, codes
 from distiller.features.context import context_features
 from distiller.features.numbers import number_features, numbers
 from distiller.features.similarity import text_features, texts
 from distiller.features.text import attributes, key_names, views
 
-VERSION = 1  # raised whenever the same records would give other features
-CHUNK = 4096  # pairs whose text is compared at a time: bounds memory, does not change results
+VERSION = 2  # raised whenever the same records would give other features
+CHUNK = 4096  # pairs compared at a time: bounds memory, does not change results
 
+CONSENSUS = (
+    "key.gram_cosine",
+    "key.soft_cover",
+    "key.set_ratio",
+    "short.soft_cover",
+    "all.gram_cosine",
+    "all.containment",
+)
 CONTEXT = (
     "key.word_cosine", "key.gram_cosine", "key.jaccard", "key.set_ratio", "key.sort_ratio", "key.soft_cover",
     "short.word_cosine", "short.gram_cosine", "short.soft_cover", "all.word_cosine", "all.gram_cosine", "all.containment",
-    "code.all.cosine", "attribute.weighted", "attribute.mean",
+    "code.cosine", "attribute.weighted", "attribute.mean", "consensus",
 )  # fmt: skip
 
 
 def similarity_features(
     queries: pa.Table, candidates: pa.Table, query_rows: np.ndarray, candidate_rows: np.ndarray, workers: int = 2
 ) -> tuple[list[str], np.ndarray]:
-    query_rows, candidate_rows = np.asarray(query_rows, dtype=np.int64), np.asarray(candidate_rows, dtype=np.int64)
-    of_query, of_candidate = attributes(queries), attributes(candidates)
+    """Names of the features, and their values, float32 [n_pairs, n_features].
+
+    Tables have a column `id` (int64) and string attributes; null and "" mean "no value". Pair i is the record in row
+    query_rows[i] of the queries and in row candidate_rows[i] of the candidates. Word weights and the alignment of
+    attributes come from the two tables and the pairs alone; no label is read. The names are the same for all tables.
+    Columns in `NULLABLE` are NaN where the two records have no value in common to compare; no other column ever is.
+    `workers` threads share the work; their number does not change the result.
+
+    Raises:
+        DistillerError: the two row arrays differ in length, or name a row that is not there.
+    """
+    query_rows = _rows(query_rows, queries.num_rows, "queries")
+    candidate_rows = _rows(candidate_rows, candidates.num_rows, "candidates")
+    if len(query_rows) != len(candidate_rows):
+        raise DistillerError(
+            f"there are {len(query_rows)} rows of queries and {len(candidate_rows)} of candidates; give one of each per pair"
+        )
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        features_of = _prepared(queries, candidates, query_rows, candidate_rows, pool)
+
+        def chunk(start: int) -> dict[str, np.ndarray]:
+            return features_of(query_rows[start : start + CHUNK], candidate_rows[start : start + CHUNK])
+
+        starts = range(0, max(len(query_rows), 1), CHUNK)
+        names: list[str] = []
+        for start, found in zip(starts, pool.map(chunk, starts), strict=True):
+            if not names:
+                names = list(found)
+                matrix = np.empty((len(query_rows), len(names) + 5 * len(CONTEXT) + 2), dtype=np.float32)
+            for i, values in enumerate(found.values()):
+                matrix[start : start + CHUNK, i] = values
+    if not len(query_rows):
+        return names, matrix
+    context = context_features({name: matrix[:, names.index(name)] for name in CONTEXT}, query_rows, candidate_rows)
+    for i, values in enumerate(context.values()):
+        matrix[:, len(names) + i] = values
+    return names + list(context), matrix
+
+
+def _rows(rows: np.ndarray, available: int, what: str) -> np.ndarray:
+    rows = np.asarray(rows, dtype=np.int64)
+    if len(rows) and not 0 <= rows.min() <= rows.max() < available:
+        raise DistillerError(
+            f"rows {rows.min()} to {rows.max()} of the {what} are wanted but there are {available}; count rows from 0"
+        )
+    return rows
+
+
+def _prepared(
+    queries: pa.Table,
+    candidates: pa.Table,
+    query_rows: np.ndarray,
+    candidate_rows: np.ndarray,
+    pool: ThreadPoolExecutor,
+) -> Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]:
+    """A function from rows of pairs to their features, with everything about single records already computed."""
+    of_query, of_candidate = pool.map(attributes, (queries, candidates))
     query_views, candidate_views = views(of_query, of_candidate, (queries.num_rows, candidates.num_rows))
-    made = texts(query_views, candidate_views)
-    made_codes = codes(query_views, candidate_views)
-    made_numbers = numbers(query_views, candidate_views)
-    keys = set(key_names(of_query)), set(key_names(of_candidate))
     order = _order(queries["id"].to_numpy()[query_rows], candidates["id"].to_numpy()[candidate_rows])
-    aligned = align(of_query, of_candidate, keys, query_rows, candidate_rows, order)
+    keys = set(key_names(of_query)), set(key_names(of_candidate))
+    future_codes = pool.submit(codes, query_views, candidate_views)
+    future_numbers = pool.submit(numbers, query_views, candidate_views)
+    future_aligned = pool.submit(align, of_query, of_candidate, keys, query_rows, candidate_rows, order)
+    made_texts = texts(query_views, candidate_views, pool)
+    made_codes, made_numbers, aligned = future_codes.result(), future_numbers.result(), future_aligned.result()
 
-    def chunk(start: int) -> tuple[list[str], np.ndarray]:
-        rows = query_rows[start : start + CHUNK], candidate_rows[start : start + CHUNK]
-        found = text_features(made, *rows) | code_features(made_codes, *rows) | number_features(made_numbers, *rows)
-        found |= alignment_features(aligned, *rows)
-        return list(found), np.stack(list(found.values()), axis=1).astype(np.float32)
+    def features_of(rows: np.ndarray, other_rows: np.ndarray) -> dict[str, np.ndarray]:
+        found = text_features(made_texts, rows, other_rows)
+        found["consensus"] = np.mean([found[name] for name in CONSENSUS], axis=0)
+        found |= code_features(made_codes, rows, other_rows)
+        found |= number_features(made_numbers, rows, other_rows)
+        return found | alignment_features(aligned, rows, other_rows)
 
-    with ThreadPoolExecutor(workers) as pool:
-        parts = list(pool.map(chunk, range(0, max(len(query_rows), 1), CHUNK)))
-    names, matrix = parts[0][0], np.concatenate([part for _, part in parts])
-    context = context_features({n: matrix[:, names.index(n)] for n in CONTEXT}, query_rows, candidate_rows)
-    return names + list(context), np.concatenate([matrix, np.stack(list(context.values()), 1).astype(np.float32)], axis=1)
+    return features_of
 
 
 def _order(query_ids: np.ndarray, candidate_ids: np.ndarray) -> np.ndarray:
@@ -54,3 +116,18 @@ def _order(query_ids: np.ndarray, candidate_ids: np.ndarray) -> np.ndarray:
     mixed = query_ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + candidate_ids.astype(np.uint64)
     mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
     return np.argsort(mixed ^ (mixed >> np.uint64(32)), kind="stable")
+
+
+def dense_names(names: list[str]) -> list[str]:
+    """Names of the columns of `dense`: all names, then "<name>.missing" for those in `NULLABLE`, in order."""
+    return names + [f"{name}.missing" for name in names if name in NULLABLE]
+
+
+def dense(names: list[str], matrix: np.ndarray) -> np.ndarray:
+    """The features without NaN, float32 [n_pairs, len(dense_names(names))].
+
+    A missing value is 0, and a column at the end says 1 where that is so, 0 elsewhere.
+    """
+    missing = np.isnan(matrix)
+    nullable = [i for i, name in enumerate(names) if name in NULLABLE]
+    return np.concatenate([np.where(missing, 0.0, matrix), missing[:, nullable]], axis=1, dtype=np.float32)

@@ -41,14 +41,12 @@ def squeezed_codes(text: pa.Array) -> pa.Array:
 
 
 def number_words(text: pa.Array) -> pa.Array:
-    """Like `words`, but decimal points stay, thousands' commas go, and units stand apart from their numbers, [n_records]."""
+    """Like `words`, but decimal points stay, thousands' commas, leading zeros, the "v" of versions and units go, [n_records]."""
     text = pc.replace_substring_regex(text, r"(\d),(\d\d\d)\b", r"\1\2")
     text = pc.replace_substring_regex(text, r"[^\p{L}\p{M}\p{N}.]+", " ")
-    text = pc.replace_substring_regex(text, r"\b(\d+(?:\.\d+)?)(?:" + _UNITS + r")\b", r"\1 ")
-    text = pc.replace_substring_regex(text, r"\bv(\d)", r"\1")
-    text = pc.replace_substring_regex(text, r"\b0+(\d)", r"\1")
-    text = pc.replace_substring_regex(text, r"(\d)\.0*(?:\s|$)", r"\1 ")
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(text, r"(?:^|[^\d])\.+|\s+", " "))
+    text = pc.replace_substring_regex(text, r"\b(\d+(?:\.\d+)?)(?:" + _UNITS + r")\b", r"\1")
+    text = pc.replace_substring_regex(text, r"(^|\s)(?:v|0+)(\d)", r"\1\2")
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(text, r"\.*(?:\s|^|$)\.*", " "))
 
 
 def joined(columns: list[pa.Array], rows: int) -> pa.Array:

@@ -55,7 +55,9 @@ class WandbLogger(Logger):
             )
         except wandb.errors.Error as error:
             reason = str(error).rstrip(".")
-            raise DistillerError(f"logger=wandb cannot start a run: {reason}; set logger.mode=offline or logger=none") from error
+            raise DistillerError(
+                f"logger=wandb cannot start a run: {reason}; set logger.mode=offline or logger=none"
+            ) from error
         return _Run(run)
 
 

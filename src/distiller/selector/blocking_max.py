@@ -1,7 +1,5 @@
 """Select the queries that blocking is surest about, at both ends: the most and the least similar best candidate."""
 
-from typing import ClassVar
-
 import numpy as np
 import pyarrow as pa
 
@@ -19,8 +17,6 @@ class BlockingMax(TwoGroups):
 
     Source: DistillER, section on data selection (strategy `blocking_max`).
     """
-
-    seed: ClassVar[None] = None  # type: ignore[misc]  # nothing is drawn
 
     def select(self, task: Task, pool: np.ndarray, gold: pa.Table | None = None) -> Ranking:
         score = self.score(*similarities(task.candidates, pool))

@@ -9,12 +9,12 @@ from pydantic import Field
 from distiller import ragged
 from distiller.config import component
 from distiller.selector.base import Ranking
-from distiller.selector.strata import TwoGroups, similarities
+from distiller.selector.strata import DrawnGroups, similarities
 from distiller.task import Task
 
 
 @component
-class Clustered(TwoGroups):
+class Clustered(DrawnGroups):
     """Two clusters of queries by the histogram of their candidates' similarities over `bins` equal bins on [0, 1].
 
     The cluster whose queries have the larger mean of their best similarity counts as positive; the share

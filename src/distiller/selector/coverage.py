@@ -1,20 +1,18 @@
 """Select queries that cover all kinds of queries: no query is far from a selected one."""
 
-from typing import ClassVar
-
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from distiller import features, ragged
 from distiller.config import component
-from distiller.selector.base import Ranking, Selector
+from distiller.selector.base import BudgetedSelector, Ranking
 from distiller.selector.strata import similarities
 from distiller.task import Task
 
 
 @component
-class Coverage(Selector):
+class Coverage(BudgetedSelector):
     """Greedy k-center: again and again the query that is farthest from all selected ones; equally far ones by id.
 
     The first centre is the query closest to the mean. The distance is Euclidean between the queries' representations;
@@ -26,7 +24,6 @@ class Coverage(Selector):
     """
 
     USES_FEATURES = True
-    seed: ClassVar[None] = None  # type: ignore[misc]  # nothing is drawn
 
     def select(self, task: Task, pool: np.ndarray, gold: pa.Table | None = None) -> Ranking:
         centres, distances = k_center(representations(task, pool), self.quota(len(pool)))

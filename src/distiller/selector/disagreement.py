@@ -1,7 +1,7 @@
 """Select the queries that several teachers answer differently."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import model_validator
@@ -29,7 +29,6 @@ class Disagreement(ScoreSelector):
     Source: Dagan and Engelson 1995 (vote entropy); McCallum and Nigam 1998 (divergence from the mean).
     """
 
-    seed: ClassVar[None] = None  # type: ignore[misc]  # nothing is drawn
     measure: Literal["vote", "divergence"] = "vote"
     sources: dict[str, Teacher] = part()
 

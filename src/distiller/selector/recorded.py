@@ -1,7 +1,6 @@
 """Use a selection that was recorded with the dataset."""
 
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +17,6 @@ COLUMNS = {"query_id": pa.int64(), "part": pa.string()}
 class Recorded(Selector):
     """The queries of part `train` in the file `splits/<name>.csv`; it decides how many, so there is no budget."""
 
-    budget: ClassVar[None] = None  # type: ignore[misc]
-    seed: ClassVar[None] = None  # type: ignore[misc]
     name: str = "blocking_max"
 
     def reads(self, folder: Path | None) -> list[Path]:

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from distiller.artifacts import CandidateSet
 from distiller.config import component
-from distiller.selector.base import Selector
+from distiller.selector.base import BudgetedSelector
 
 
 @component
-class TwoGroups(Selector):
+class TwoGroups(BudgetedSelector):
     """Base of the selectors that take a share of the budget from presumed positives and the rest from the others."""
 
     positive_ratio: Annotated[float, Field(ge=0, le=1)] = 0.75
@@ -22,6 +22,13 @@ class TwoGroups(Selector):
         quota = self.quota(available)
         positives = math.floor(self.positive_ratio * quota + 1e-9)
         return positives, quota - positives
+
+
+@component
+class DrawnGroups(TwoGroups):
+    """Two groups from which the quotas are drawn at random."""
+
+    seed: int = 1924
 
     def draw(self, positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
         """Ids drawn at random from two ascending arrays of ids, ascending.

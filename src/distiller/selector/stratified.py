@@ -5,12 +5,12 @@ import pyarrow as pa
 
 from distiller.config import DistillerError, component
 from distiller.selector.base import Ranking
-from distiller.selector.strata import TwoGroups
+from distiller.selector.strata import DrawnGroups
 from distiller.task import Task
 
 
 @component
-class Stratified(TwoGroups):
+class Stratified(DrawnGroups):
     """The share `positive_ratio` is drawn from queries with a gold match among their candidates, the rest from others.
 
     With seed 1924: the reference's split `sampled`.

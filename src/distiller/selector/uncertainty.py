@@ -1,7 +1,7 @@
 """Select the queries whose answer is least certain."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import model_validator
@@ -33,7 +33,6 @@ class Uncertainty(ScoreSelector):
     Source: Lewis and Gale 1994 (least confidence); Scheffer et al. 2001 (margin); Settles 2009, section 3.1.
     """
 
-    seed: ClassVar[None] = None  # type: ignore[misc]  # nothing is drawn
     measure: Literal["margin", "entropy", "least-confidence"] = "margin"
     source: Teacher | None = None
 

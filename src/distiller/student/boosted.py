@@ -46,7 +46,9 @@ class Boosted(DirectStudent):
         held_out = np.zeros((most, len(matrix)))
         boosters = []
         for member in range(self.members):
-            booster = self._train(matrix, offsets, target, np.flatnonzero(fold != member), most, threads, self.seed + member)
+            booster = self._train(
+                matrix, offsets, target, np.flatnonzero(fold != member), most, threads, self.seed + member
+            )
             rows, _ = ragged.rows_within(offsets, np.flatnonzero(fold == member))
             held_out[:, rows] = _staged(booster, matrix[rows], most)
             boosters.append(booster)
@@ -67,7 +69,14 @@ class Boosted(DirectStudent):
         }
 
     def _train(
-        self, matrix: np.ndarray, offsets: np.ndarray, target: np.ndarray, queries: np.ndarray, rounds: int, threads: int, seed: int
+        self,
+        matrix: np.ndarray,
+        offsets: np.ndarray,
+        target: np.ndarray,
+        queries: np.ndarray,
+        rounds: int,
+        threads: int,
+        seed: int,
     ) -> Any:
         lightgbm = _lightgbm()
         rows, inner = ragged.rows_within(offsets, queries)
@@ -97,17 +106,23 @@ class Boosted(DirectStudent):
         lightgbm = _lightgbm()
         settings = json.loads((checkpoint.folder / SETTINGS).read_text(encoding="utf-8"))
         if settings["features"] != task.features.names:
-            raise DistillerError(f"the student in {checkpoint.folder} was trained on other features than {task.name} has; train it anew")
+            raise DistillerError(
+                f"the student in {checkpoint.folder} was trained on other features than {task.name} has; train it anew"
+            )
         rows, offsets = task.candidates.of(query_ids)
         matrix = task.features.matrix[rows]
         logits = np.zeros(len(rows))
         for member in range(settings["members"]):
             booster = lightgbm.Booster(model_file=checkpoint.folder / MODEL.format(member))
             logits += booster.predict(matrix, raw_score=True, num_threads=threads) / settings["members"]
-        distribution = listwise.probabilities(listwise.Calibration(settings["scale"], settings["shift"])(logits), offsets)
+        distribution = listwise.probabilities(
+            listwise.Calibration(settings["scale"], settings["shift"])(logits), offsets
+        )
         begins = ragged.option_offsets(offsets)
         choice = ragged.first_maximum(distribution, begins) - begins[:-1]
-        return AnswerSet.make(self.label(), query_ids, task.candidates.candidate_ids[rows], offsets, choice, distribution)
+        return AnswerSet.make(
+            self.label(), query_ids, task.candidates.candidate_ids[rows], offsets, choice, distribution
+        )
 
 
 def _staged(booster: Any, matrix: np.ndarray, rounds: int) -> np.ndarray:

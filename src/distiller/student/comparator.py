@@ -85,7 +85,9 @@ class Comparator(NetworkStudent):
 
         settings = json.loads((checkpoint.folder / SETTINGS).read_text(encoding="utf-8"))
         if settings["features"] != task.features.names:
-            raise DistillerError(f"the student in {checkpoint.folder} was trained on other features than {task.name} has; train it anew")
+            raise DistillerError(
+                f"the student in {checkpoint.folder} was trained on other features than {task.name} has; train it anew"
+            )
         weights = load_file(checkpoint.folder / WEIGHTS)
         center, scale = weights.pop("center").numpy(), weights.pop("scale").numpy()
         network = SetNetwork(inputs=len(center), dropout=0.0, **settings["shape"])
@@ -96,16 +98,22 @@ class Comparator(NetworkStudent):
         rows, offsets = task.candidates.of(query_ids)
         logits = np.empty(len(rows))
         for first in range(0, len(query_ids), self.inference_batch):
-            inner, taken = ragged.rows_within(offsets, np.arange(first, min(first + self.inference_batch, len(query_ids))))
+            inner, taken = ragged.rows_within(
+                offsets, np.arange(first, min(first + self.inference_batch, len(query_ids)))
+            )
             scaled = _scaled(dense(settings["features"], task.features.matrix[rows[inner]]), center, scale)
             features, present, _ = _padded(scaled, taken, None)
             with torch.inference_mode():
                 mean = network(features.to(device), present.to(device)).mean(0).float().cpu()
             logits[inner] = mean[present].numpy()
-        distribution = listwise.probabilities(listwise.Calibration(settings["scale"], settings["shift"])(logits), offsets)
+        distribution = listwise.probabilities(
+            listwise.Calibration(settings["scale"], settings["shift"])(logits), offsets
+        )
         begins = ragged.option_offsets(offsets)
         choice = ragged.first_maximum(distribution, begins) - begins[:-1]
-        return AnswerSet.make(self.label(), query_ids, task.candidates.candidate_ids[rows], offsets, choice, distribution)
+        return AnswerSet.make(
+            self.label(), query_ids, task.candidates.candidate_ids[rows], offsets, choice, distribution
+        )
 
 
 def _standardised(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,7 +6,6 @@ The logit of "none" is 0, so a model gives one logit per pair and says "none" wh
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from distiller import ragged
 
@@ -52,6 +51,7 @@ class Calibration:
     @classmethod
     def fit(cls, logits: np.ndarray, target: np.ndarray, offsets: np.ndarray) -> "Calibration":
         """The correction under which held-out teacher answers are most likely (Platt scaling over options)."""
+        from scipy.optimize import minimize
 
         def loss(x: np.ndarray) -> float:
             return float(cross_entropy(np.exp(x[0]) * logits + x[1], target, offsets).mean())

@@ -6,8 +6,8 @@ import pyarrow as pa
 from distiller import ragged
 from distiller.artifacts import AnswerSet
 from distiller.config import DistillerError, component
-from distiller.teacher.base import Teacher
 from distiller.task import Task
+from distiller.teacher.base import Teacher
 
 
 @component
@@ -31,7 +31,9 @@ class Gold(Teacher):
             partners[query].add(candidate)
         options = task.candidates.candidate_ids[rows]
         asked = np.repeat(query_ids, np.diff(offsets))
-        match = np.array([c in partners.get(q, ()) for q, c in zip(asked.tolist(), options.tolist(), strict=True)], bool)
+        match = np.array(
+            [c in partners.get(q, ()) for q, c in zip(asked.tolist(), options.tolist(), strict=True)], bool
+        )
         first = ragged.first_maximum(match.astype(float), offsets)
         choice = np.where(match[first], first - offsets[:-1] + 1, 0)
         return AnswerSet.make(self.label(), query_ids, options, offsets, choice)

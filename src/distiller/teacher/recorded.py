@@ -40,7 +40,9 @@ class Recorded(Teacher):
         path = folder / "annotations" / f"{self.name}.jsonl.gz"
         if not path.is_file():
             known = sorted(p.name.removesuffix(".jsonl.gz") for p in path.parent.glob("*.jsonl.gz"))
-            raise DistillerError(f"{folder.name} has no recorded answers of teacher.name={self.name}{nearest(self.name, known)}")
+            raise DistillerError(
+                f"{folder.name} has no recorded answers of teacher.name={self.name}{nearest(self.name, known)}"
+            )
         return [path]
 
     def annotate(self, task: Task, query_ids: np.ndarray, gold: pa.Table | None = None) -> AnswerSet:

@@ -39,7 +39,9 @@ class Vote(Teacher):
             raise ValueError(f"a vote needs at least two members, got {len(self.members)}")
         unknown = sorted(set(self.weights) - set(self.members))
         if unknown or any(weight <= 0 for weight in self.weights.values()):
-            raise ValueError(f"weights must be positive and belong to the members {', '.join(self.members)}, got {self.weights}")
+            raise ValueError(
+                f"weights must be positive and belong to the members {', '.join(self.members)}, got {self.weights}"
+            )
         return self
 
     def label(self) -> str:
@@ -50,7 +52,8 @@ class Vote(Teacher):
 
     def annotate(self, task: Task, query_ids: np.ndarray, gold: pa.Table | None = None) -> AnswerSet:
         answers = {
-            name: member.annotate(task, query_ids, gold if uses_gold(member) else None) for name, member in self.members.items()
+            name: member.annotate(task, query_ids, gold if uses_gold(member) else None)
+            for name, member in self.members.items()
         }
         return self.combine(task, query_ids, answers)
 
@@ -83,7 +86,9 @@ class Vote(Teacher):
                 winner = np.where(tied & (ballot[own] > 0), own, winner)
         choice = np.where(total > 0, winner - begins[:-1], -1)
         unread = np.repeat(total <= 0, np.diff(begins))
-        distribution = np.where(unread, 1.0, shares) / np.where(unread, np.diff(begins)[ragged.owner(begins)], total[ragged.owner(begins)])
+        distribution = np.where(unread, 1.0, shares) / np.where(
+            unread, np.diff(begins)[ragged.owner(begins)], total[ragged.owner(begins)]
+        )
         if not len(query_ids):
             raise DistillerError(f"no member of the vote answered any query of {task.name}")
         return AnswerSet.make(
