@@ -66,7 +66,7 @@ def score_answers(answers: AnswerSet, truth: Truth) -> dict[str, Any]:
     # One answer per query makes the set F1 an accuracy; an unread reply is an answer that is wrong.
     correct = scores["selection_precision"] * (len(pairs) + len(abstained))
     scores["selection_accuracy"] = _ratio(correct, len(truth.evaluated))
-    if answers.soft.any():
+    if (answers.soft & (answers.choice >= 0)).any():
         scores |= calibration(answers, truth)
     return scores
 
@@ -88,7 +88,7 @@ def score_pairs(pairs: np.ndarray, abstained: np.ndarray, truth: Truth) -> dict[
     rightly_none = int(np.isin(abstained, none_is_right).sum())
     reachable = int(np.isin(truth.matches[:, 0], truth.evaluated).sum())
     claimed = len(pairs) + len(abstained)
-    selection = _prf(right + rightly_none, claimed, int(has_match.sum()) + len(none_is_right))
+    selection = _prf(right + rightly_none, claimed, inside + len(none_is_right))
     pair, match, end = (_prf(right, len(pairs), n) for n in (inside, reachable, len(truth.matches)))
     return {
         "queries": len(truth.evaluated),
@@ -113,7 +113,8 @@ def calibration(answers: AnswerSet, truth: Truth) -> dict[str, float]:
     """How well probabilities of answers fit the truth; only answers that come with a distribution count.
 
     ece: expected calibration error of the chosen option in 15 bins of equal width, in [0, 1] (Naeini et al. 2015).
-    brier: mean over queries of the squared error summed over all options, in [0, 2] (Brier 1950).
+    brier: mean over queries of the squared error summed over all options, in [0, 2] (Brier 1950). Several matches of one
+    query count as one option: whichever of them is chosen is right.
     """
     answers = AnswerSet(answers.table.filter(pa.array(answers.soft & (answers.choice >= 0))))
     pairs = np.column_stack([answers.query_ids[ragged.owner(answers.offsets)], answers.option_ids])
@@ -121,7 +122,9 @@ def calibration(answers: AnswerSet, truth: Truth) -> dict[str, float]:
     none = ragged.segment_sum(is_match, answers.offsets) == 0
     target = ragged.with_none(is_match, none.astype(float), answers.offsets)
     begins = ragged.option_offsets(answers.offsets)
-    brier = ragged.segment_sum((answers.distribution - target) ** 2, begins).mean()
+    on_right = ragged.segment_sum(answers.distribution * target, begins)
+    on_wrong = ragged.segment_sum((answers.distribution * (1 - target)) ** 2, begins)
+    brier = ((1 - on_right) ** 2 + on_wrong).mean()
     chosen = begins[:-1] + answers.choice
     confidence, correct = answers.distribution[chosen], target[chosen] > 0
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from rich import box
 from rich.table import Table
 
 from distiller import metrics
@@ -35,7 +36,7 @@ PACKAGES = (
     "pytorch-lightning",
     "hydra-core",
 )
-SHOWN = {"selection_accuracy": "selection", "pair_f1": "pair F1", "match_f1": "match F1", "end_to_end_f1": "end F1"}
+SHOWN = {"selection_accuracy": "accuracy", "pair_f1": "pair F1", "match_f1": "match F1", "end_to_end_f1": "end F1"}
 
 
 def scorecard(experiment: Experiment, lines: list[Line], tracker: Tracker) -> dict[str, Any]:
@@ -209,11 +210,11 @@ def _named(ids: np.ndarray, all_ids: np.ndarray, names: pa.Array | None) -> pa.A
 
 def table(card: dict[str, Any]) -> Table:
     """Scores of teacher and student, one row per dataset and form; below it the seconds of each stage over all datasets."""
-    shown = Table(header_style="bold", title_justify="left", caption_justify="left")
-    shown.add_column("dataset")
-    shown.add_column("answers of")
+    shown = Table(header_style="bold", box=box.SIMPLE_HEAD, caption_justify="left", padding=(0, 1, 0, 0))
+    shown.add_column("dataset", no_wrap=True)
+    shown.add_column("answers of", no_wrap=True)
     for heading in ("queries", *SHOWN.values(), "seconds"):
-        shown.add_column(heading, justify="right")
+        shown.add_column(heading, justify="right", no_wrap=True)
     several = len(card["datasets"]) > 1
     for name, dataset in [*card["datasets"].items(), *([("mean", card["mean"])] if several else [])]:
         sources = [
@@ -223,7 +224,7 @@ def table(card: dict[str, Any]) -> Table:
             values = [f"{scores[metric]:.3f}" if metric in scores else "" for metric in SHOWN]
             count = f"{scores['queries']:,.0f}" if "queries" in scores else ""
             total = "" if i else f"{sum(dataset['seconds'].values()):,.1f}"
-            row = ["" if i else name, f"{who} {form.replace('_', '-')}".strip(), count, *values, total]
+            row = ["" if i else name, f"{who} {'1-1' if form == 'one_to_one' else form}".strip(), count, *values, total]
             shown.add_row(*row, end_section=i == len(sources) - 1)
     totals = {stage: value * len(card["datasets"]) for stage, value in card["mean"]["seconds"].items()}
     shown.caption = "seconds: " + " · ".join(f"{stage} {value:,.1f}" for stage, value in totals.items())

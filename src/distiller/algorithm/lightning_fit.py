@@ -1,5 +1,6 @@
 """Run a Lightning module over tensors that fit into memory."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 
@@ -39,6 +40,7 @@ def fit(module: pl.LightningModule, tensors: dict[str, Tensor], student: Network
     with warnings.catch_warnings():
         # Lightning counsels worker processes for loaders and a logger for step counts; tensors in memory need neither.
         warnings.filterwarnings("ignore", module="pytorch_lightning")
+        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         lightning = pl.Trainer(
             accelerator=trainer.accelerator,
             devices=trainer.devices,

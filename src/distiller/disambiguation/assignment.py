@@ -10,12 +10,15 @@ from distiller.disambiguation.base import Disambiguation
 from distiller.disambiguation.claims import Claims, settled
 from distiller.task import Task
 
+LEAST_GAIN = 1e-9
+
 
 @component
 class Assignment(Disambiguation):
     """The one-to-one matching of claims that maximises the sum of log(p / p_none).
 
-    A claim is an option that its query holds more probable than "none". A query may abstain, at gain 0.
+    A claim is an option that its query holds more probable than "none", or its choice where both are equally probable.
+    A query may abstain, at gain 0.
     Solved exactly by scipy (LAPJVsp on the sparse graph of claims).
     """
 
@@ -28,7 +31,8 @@ class Assignment(Disambiguation):
             asking, row = np.unique(claims.query, return_inverse=True)
             private = np.arange(len(asking))
             shift = claims.gain.max() + 1.0
-            costs = np.r_[shift - claims.gain, np.full(len(asking), shift)]
+            # A choice as probable as "none" gains nothing, but is kept where nobody else wants it.
+            costs = np.r_[shift - np.maximum(claims.gain, LEAST_GAIN), np.full(len(asking), shift)]
             rows, columns = np.r_[row, private], np.r_[claims.candidate, claims.n_candidates + private]
             graph = csr_array((costs, (rows, columns)), shape=(len(asking), claims.n_candidates + len(asking)))
             options = csr_array((claims.option, (row, claims.candidate)), shape=graph.shape)

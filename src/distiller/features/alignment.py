@@ -19,6 +19,7 @@ from distiller.features.text import Attribute
 SAMPLE = 1500  # candidate pairs on which attributes are compared
 LEAST_LIFT = 0.04  # by how much aligned attributes must agree better on candidates than on shuffled pairs
 PARSED = 0.8  # share of values that must parse for an attribute to hold numbers or dates
+LONGEST_AMOUNT = 25  # characters; an attribute whose values are longer on average holds no plain numbers or dates
 SLOTS = 4  # aligned attributes that get a column of their own, those that tell most first
 
 NULLABLE = frozenset(
@@ -57,6 +58,8 @@ def column(attribute: Attribute) -> Column:
     text = attribute.folded
     filled = max(int(attribute.filled.sum()), 1)
     strings = strings_of(attribute.words)
+    if attribute.mean_length > LONGEST_AMOUNT:
+        return Column(attribute, "prose" if attribute.is_prose else "text", np.full(len(text), np.nan), strings)
     dates = pc.extract_regex(text, _DATE)
     year = _number(dates, "year")
     if np.isfinite(year).sum() >= PARSED * filled:
@@ -66,7 +69,7 @@ def column(attribute: Attribute) -> Column:
     amount = _number(pc.extract_regex(text, _AMOUNT), "number")
     if np.isfinite(amount).sum() >= PARSED * filled:
         return Column(attribute, "number", amount, strings)
-    return Column(attribute, "prose" if attribute.is_prose else "text", np.full(len(amount), np.nan), strings)
+    return Column(attribute, "text", np.full(len(text), np.nan), strings)
 
 
 def _number(extracted: pa.Array, field: str) -> np.ndarray:

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 GRAM_BITS = 20  # character n-grams are hashed to 2**20 columns; a record has a few hundred, so collisions do not matter
-GRAM_CHUNK = 50_000  # records whose n-grams are counted at a time
+GRAM_CHUNK = 2_000_000  # characters whose n-grams are counted at a time: bounds memory, does not change results
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,12 @@ def gram_bags(queries: pa.Array, candidates: pa.Array, size: int) -> Vocabulary:
     nothing, blank = pa.scalar("", pa.large_string()), pa.scalar(" ", pa.large_string())
     texts = pc.binary_join_element_wise(nothing, pa.concat_arrays([queries, candidates]), nothing, blank)
     lengths = pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
+    chunk_of = (np.cumsum(lengths) - lengths) // GRAM_CHUNK
+    starts = np.flatnonzero(np.diff(chunk_of, prepend=-1))
     rows, columns, counts = [], [], []
-    for start in range(0, len(texts), GRAM_CHUNK):
-        length = lengths[start : start + GRAM_CHUNK]
-        letters = _letters(texts.slice(start, GRAM_CHUNK))
+    for start, end in zip(starts, np.r_[starts[1:], len(texts)], strict=True):
+        length = lengths[start:end]
+        letters = _letters(texts.slice(start, end - start))
         code = np.zeros(max(len(letters) - size + 1, 0), dtype=np.uint64)
         for place in range(size):
             code = code * np.uint64(0x9E3779B97F4A7C15) + letters[place : place + len(code)]

@@ -47,8 +47,12 @@ class Texts:
 def texts(queries: Views, candidates: Views, pool: Executor) -> Texts:
     """Bags and strings of every view of both tables, made side by side in the pool."""
     both = {v: (getattr(queries, v), getattr(candidates, v)) for v in (*VIEWS, "prose")}
-    grams = {v: pool.submit(gram_bags, *both[v], 3) for v in VIEWS[::-1]}
-    words = {v: pool.submit(token_bags, *both[v]) for v in both}
+    grams = {v: pool.submit(gram_bags, *both[v], 3) for v in ("all", "key")}
+    words = {v: pool.submit(token_bags, *both[v]) for v in ("all", "key", "prose")}
+    if any(pc.any(pc.not_equal(text, "")).as_py() for text in both["prose"]):
+        grams["short"], words["short"] = pool.submit(gram_bags, *both["short"], 3), pool.submit(token_bags, *both["short"])
+    else:
+        grams["short"], words["short"] = grams["all"], words["all"]
     strings = {v: (strings_of(both[v][0]), strings_of(both[v][1])) for v in VIEWS}
     made = {v: words[v].result() for v in words}
     return Texts(

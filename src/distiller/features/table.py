@@ -9,7 +9,7 @@ import pyarrow as pa
 from distiller.config import DistillerError
 from distiller.features.alignment import NULLABLE, align, alignment_features
 from distiller.features.codes import code_features, codes
-from distiller.features.context import context_features
+from distiller.features.context import KINDS, SIZES, context_features, context_names, group_numbers, list_sizes
 from distiller.features.numbers import number_features, numbers
 from distiller.features.similarity import text_features, texts
 from distiller.features.text import attributes, key_names, views
@@ -17,18 +17,10 @@ from distiller.features.text import attributes, key_names, views
 VERSION = 2  # raised whenever the same records would give other features
 CHUNK = 4096  # pairs compared at a time: bounds memory, does not change results
 
-CONSENSUS = (
-    "key.gram_cosine",
-    "key.soft_cover",
-    "key.set_ratio",
-    "short.soft_cover",
-    "all.gram_cosine",
-    "all.containment",
-)
 CONTEXT = (
     "key.word_cosine", "key.gram_cosine", "key.jaccard", "key.set_ratio", "key.sort_ratio", "key.soft_cover",
     "short.word_cosine", "short.gram_cosine", "short.soft_cover", "all.word_cosine", "all.gram_cosine", "all.containment",
-    "code.cosine", "attribute.weighted", "attribute.mean", "consensus",
+    "prose.word_cosine", "code.cosine", "attribute.weighted", "attribute.mean",
 )  # fmt: skip
 
 
@@ -62,16 +54,21 @@ def similarity_features(
         names: list[str] = []
         for start, found in zip(starts, pool.map(chunk, starts), strict=True):
             if not names:
-                names = list(found)
-                matrix = np.empty((len(query_rows), len(names) + 5 * len(CONTEXT) + 2), dtype=np.float32)
+                names = list(found) + context_names(CONTEXT)
+                matrix = np.empty((len(query_rows), len(names)), dtype=np.float32)
             for i, values in enumerate(found.values()):
                 matrix[start : start + CHUNK, i] = values
-    if not len(query_rows):
-        return names, matrix
-    context = context_features({name: matrix[:, names.index(name)] for name in CONTEXT}, query_rows, candidate_rows)
-    for i, values in enumerate(context.values()):
-        matrix[:, len(names) + i] = values
-    return names + list(context), matrix
+        query, candidate = group_numbers(query_rows), group_numbers(candidate_rows)
+
+        def context(name: str) -> None:
+            first = names.index(f"{name}.{KINDS[0]}")
+            for i, values in enumerate(context_features(matrix[:, names.index(name)], query, candidate)):
+                matrix[:, first + i] = values
+
+        list(pool.map(context, CONTEXT))
+    for name, values in zip(SIZES, list_sizes(query, candidate), strict=True):
+        matrix[:, names.index(name)] = values
+    return names, matrix
 
 
 def _rows(rows: np.ndarray, available: int, what: str) -> np.ndarray:
@@ -103,7 +100,6 @@ def _prepared(
 
     def features_of(rows: np.ndarray, other_rows: np.ndarray) -> dict[str, np.ndarray]:
         found = text_features(made_texts, rows, other_rows)
-        found["consensus"] = np.mean([found[name] for name in CONSENSUS], axis=0)
         found |= code_features(made_codes, rows, other_rows)
         found |= number_features(made_numbers, rows, other_rows)
         return found | alignment_features(aligned, rows, other_rows)

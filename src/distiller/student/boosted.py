@@ -36,7 +36,7 @@ class Boosted(DirectStudent):
     feature_share: Annotated[float, Field(gt=0, le=1)] = 0.3
     row_share: Annotated[float, Field(gt=0, le=1)] = 0.8
     l2: Annotated[float, Field(ge=0)] = 5.0
-    members: Annotated[int, Field(ge=2)] = 5
+    members: Annotated[int, Field(ge=2)] = 8
     seed: int = 1924
 
     def fit(self, lessons: list[Lesson], trainer: Trainer, threads: int, folder: Path) -> dict[str, Any]:

@@ -30,14 +30,14 @@ class Comparator(NetworkStudent):
 
     USES_FEATURES = True
 
-    width: Annotated[int, Field(ge=8)] = 96
+    width: Annotated[int, Field(ge=8)] = 64
     layers: Annotated[int, Field(ge=0)] = 1
     heads: Annotated[int, Field(ge=1)] = 4
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
     members: Annotated[int, Field(ge=1)] = 5
-    epochs: Annotated[int, Field(ge=1)] = 40
+    epochs: Annotated[int, Field(ge=1)] = 25
     batch_size: Annotated[int, Field(ge=1)] = 128
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     seed: int = 1924
     inference_batch: Annotated[int, Field(ge=1)] = runtime(4096)

@@ -1,0 +1,252 @@
+"""What every choice of `conf/` is held to; a new choice is found by its place and needs no entry anywhere.
+
+Contracts are functions of a built component and a small real task. `composed` builds any choice the way a run does.
+"""
+
+import dataclasses
+import functools
+import inspect
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from distiller import ragged
+from distiller.artifacts import AnswerSet, CandidateSet, Checkpoint, Selection
+from distiller.config import Component, DistillerError, build, uses_gold
+from distiller.experiment import Experiment
+from distiller.records import Records
+from distiller.store import Store
+from distiller.task import Task
+
+CONF = Path(__file__).parents[1] / "conf"
+
+#: What a choice cannot be composed without: values of its `???` fields, and parts it needs at least some of.
+TABLE = "id,name\na,acme drill 500\nb,acme saw 70\n"
+NEEDED = {
+    "teacher=recorded": ["teacher.name=qwen2.5-32b"],
+    "selector=disagreement": [
+        "+teacher@selector.sources.one=zeroer",
+        "+teacher@selector.sources.two=zeroer",
+        "selector.sources.two.iterations=1",
+    ],
+}
+TINY = ["dataset.queries=80", "dataset.candidates=100", "dataset.near_duplicates=0.3"]
+
+
+def choices(group: str | None = None) -> list[tuple[str, str]]:
+    """(group, choice) of every file below `conf/`, or of one group."""
+    files = sorted(CONF.glob(f"{group or '*'}/**/*.yaml"))
+    return [(path.parent.relative_to(CONF).as_posix(), path.stem) for path in files]
+
+
+def listed(group: str, choice: str) -> dict[str, Any]:
+    """The file of a choice as it is written, without Hydra's own keys."""
+    written = yaml.safe_load((CONF / group / f"{choice}.yaml").read_text(encoding="utf-8"))
+    return {key: value for key, value in written.items() if key != "defaults"}
+
+
+def composed(*overrides: str, folder: Path | None = None) -> DictConfig:
+    """The configuration of a run, with what the choices among the overrides cannot do without.
+
+    `folder` is where tables are written for `dataset=tables`.
+    """
+    words = ["logger=none"]
+    for word in overrides:
+        words += [word, *NEEDED.get(word, [])]
+        if word == "dataset=tables":
+            assert folder is not None
+            (folder / "table.csv").write_text(TABLE, encoding="utf-8")
+            words += [f"dataset.{side}={folder / 'table.csv'}" for side in ("queries", "candidates")]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", words)
+
+
+def built(*overrides: str, folder: Path | None = None) -> Experiment:
+    """The experiment that these overrides describe."""
+    experiment = build(composed(*overrides, folder=folder))
+    assert isinstance(experiment, Experiment)
+    return experiment
+
+
+def unset(config: DictConfig, group: str) -> list[str]:
+    """Keys of one group that still have no value."""
+    return sorted(str(key) for key in OmegaConf.missing_keys(config) if str(key).startswith(group))
+
+
+def init_fields(cls: type) -> list[str]:
+    """Names of the fields a component is built from."""
+    return sorted(f.name for f in dataclasses.fields(cls) if f.init)
+
+
+# ---- small real tasks
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """A dataset with its candidates, ready for any component."""
+
+    records: Records
+    task: Task
+
+    def gold(self, part: Component) -> pa.Table | None:
+        """The matches, for those that declare to read them."""
+        return self.records.matches if uses_gold(part) else None
+
+
+@functools.cache
+def bench(*overrides: str) -> Bench:
+    """A small task; its features are kept for the whole test process."""
+    experiment = built(*overrides, *([] if overrides else TINY))
+    (dataset,) = experiment.dataset.parts().values()
+    records = dataset.load()
+    store = Store(root=Path(tempfile.mkdtemp(prefix="conformance-")) / "store")
+    candidates = experiment.blocker.block(records.without_gold(), 2)
+    keyed = store.produce(CandidateSet, [experiment.blocker], [records.key], lambda: candidates)
+    return Bench(records, Task(records.without_gold(), keyed, store, 2))
+
+
+def discard_benches() -> None:
+    """Remove the folders of all benches made so far."""
+    for path in Path(tempfile.gettempdir()).glob("conformance-*"):
+        shutil.rmtree(path, ignore_errors=True)
+    bench.cache_clear()
+
+
+def replays(part: Component) -> bool:
+    """Whether a component works only on a dataset that comes with recorded parts."""
+    try:
+        part.reads(None)
+    except DistillerError:
+        return True
+    return False
+
+
+def bench_for(part: Component) -> Bench:
+    """The benchmark dataset for what replays recordings, else the synthetic one."""
+    return bench("dataset=abt-buy") if replays(part) else bench()
+
+
+def shuffled(records: Records, seed: int) -> Records:
+    """The same records, read from tables whose rows stood in another order."""
+    from distiller.records import checked
+
+    random = np.random.default_rng(seed)
+    tables = [t.take(random.permutation(t.num_rows)) for t in (records.queries, records.candidates)]
+    return checked(records.name, *tables, records.matches, folder=records.folder)
+
+
+# ---- contracts
+
+
+def hold_records(records: Records, name: str) -> None:
+    """Ids ascend and are unique, values are text or null and never blank, matches point into the tables."""
+    assert records.name == name
+    for table in (records.queries, records.candidates):
+        ids = table["id"].to_numpy()
+        assert ids.dtype == np.int64
+        assert (np.diff(ids) > 0).all()
+        assert table.num_columns > 1
+        for column in table.drop_columns(["id"]).columns:
+            assert column.type == pa.string()
+            assert not pc.any(pc.equal(pc.utf8_trim_whitespace(column), "")).as_py()
+    if records.matches is not None:
+        assert np.isin(records.matches["query_id"], records.query_ids).all()
+        assert np.isin(records.matches["candidate_id"], records.candidate_ids).all()
+        assert records.without_gold().matches is None
+
+
+def hold_candidates(candidates: CandidateSet, records: Records) -> None:
+    """Pairs of records of the two tables, none twice; similarities in [0, 1], positions 1..k."""
+    CandidateSet(candidates.table)
+    assert len(candidates.similarity)
+    assert np.isin(candidates.query_ids, records.query_ids).all()
+    assert np.isin(candidates.candidate_ids, records.candidate_ids).all()
+    assert candidates.table.group_by(["query_id", "candidate_id"]).aggregate([]).num_rows == candidates.table.num_rows
+    assert np.isfinite(candidates.similarity).all()
+
+
+def hold_selection(selected: np.ndarray, scores: np.ndarray | None, pool: np.ndarray) -> None:
+    """Ascending distinct ids of the pool, and a score for every query of the pool or for none."""
+    assert len(selected)
+    assert (np.diff(selected) > 0).all()
+    assert np.isin(selected, pool).all()
+    if scores is not None:
+        assert np.asarray(scores).shape == pool.shape
+        assert np.isfinite(scores).all()
+
+
+def hold_answers(answers: AnswerSet, asked: np.ndarray, candidates: CandidateSet) -> None:
+    """One answer to every query asked, about the very candidates of the task; distributions are distributions."""
+    AnswerSet(answers.table)
+    assert answers.query_ids.tolist() == asked.tolist()
+    rows, offsets = candidates.of(asked)
+    assert answers.offsets.tolist() == offsets.tolist()
+    for own, shown in zip(_cut(answers.option_ids, offsets), _cut(candidates.candidate_ids[rows], offsets), strict=True):
+        assert sorted(own) == sorted(shown)
+    assert (answers.choice <= np.diff(offsets)).all()
+    begins = ragged.option_offsets(offsets)
+    for probability in _cut(answers.distribution, begins):
+        assert min(probability) >= 0
+        assert abs(sum(probability) - 1) < 1e-4
+
+
+def hold_choices_most_probable(answers: AnswerSet) -> None:
+    """Every readable answer of a source with distributions chose an option that none exceeds."""
+    begins = ragged.option_offsets(answers.offsets)
+    for choice, probability, soft in zip(answers.choice, _cut(answers.distribution, begins), answers.soft, strict=True):
+        assert choice < 0 or not soft or probability[choice] == max(probability)
+
+
+def hold_one_to_one(answers: AnswerSet) -> None:
+    """No candidate is chosen by two queries."""
+    chosen = answers.chosen_ids[answers.choice > 0]
+    assert len(chosen)
+    assert len(np.unique(chosen)) == len(chosen)
+
+
+def hold_checkpoint(folder: Path, facts: dict[str, Any]) -> None:
+    """Files that hold numbers and text but no code, and facts that fit into a manifest."""
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    assert files
+    assert {p.suffix for p in files} <= {".safetensors", ".json", ".txt", ".npz", ".csv", ".model", ".jinja"}
+    for path in files:
+        assert not path.read_bytes().startswith((b"\x80\x04", b"\x80\x05", b"\x80\x02")), f"{path.name} is a pickle"
+    assert json.loads(json.dumps(facts))["queries"] > 0
+
+
+def same_answers(one: AnswerSet, other: AnswerSet) -> bool:
+    """Whether two answer sets agree in everything but the seconds."""
+    return one.table.drop_columns(["seconds"]).equals(other.table.drop_columns(["seconds"]))
+
+
+def trained(experiment: Experiment, lessons: list[tuple[Task, AnswerSet]], folder: Path) -> Checkpoint:
+    """A student trained into a new folder."""
+    folder.mkdir()
+    facts = experiment.algorithm.distil(experiment.student, lessons, experiment.trainer, 2, folder)
+    hold_checkpoint(folder, facts)
+    return Checkpoint(folder, facts=facts)
+
+
+def selection_of(part: dict[int, str]) -> Selection:
+    """A selection from {query id: part}."""
+    return Selection(pa.table({"query_id": list(part), "part": list(part.values()), "score": [None] * len(part)}))
+
+
+def _cut(values: np.ndarray, offsets: np.ndarray) -> Iterator[list[Any]]:
+    flat = values.tolist()
+    return (flat[a:b] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True))
+
+
+def public_group(cls: type) -> str:
+    """The package of `distiller` that a class lives in."""
+    return inspect.getmodule(cls).__name__.split(".")[1]  # type: ignore[union-attr]

@@ -1,0 +1,200 @@
+"""Every choice of `conf/`, found by walking, does what its group promises."""
+
+import importlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import conformance as must
+from conformance import bench, bench_for, built, choices, composed
+from distiller.artifacts import AnswerSet
+from distiller.config import Component, identity
+from distiller.experiment import Experiment
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _benches() -> Iterator[None]:
+    yield
+    must.discard_benches()
+
+
+def of(group: str) -> Any:
+    """One test per choice of a group; what names the benchmark folder or replays recordings needs the data."""
+    marked = []
+    for _, choice in choices(group):
+        text = (must.CONF / group / f"{choice}.yaml").read_text(encoding="utf-8")
+        real = "data.root" in text or "recorded.Recorded" in text
+        marked.append(pytest.param(choice, marks=[pytest.mark.needs_data] if real else []))
+    return pytest.mark.parametrize("choice", marked)
+
+
+def part(group: str, choice: str, *overrides: str, folder: Path | None = None) -> Any:
+    return getattr(built(f"{group}={choice}", *overrides, folder=folder), group)
+
+
+@pytest.mark.parametrize(("group", "choice"), choices())
+def test_a_choice_is_its_class_written_out_field_by_field(group: str, choice: str, tmp_path: Path) -> None:
+    written = must.listed(group, choice)
+    module, _, name = written.pop("_target_").rpartition(".")
+    assert f"{module}.".startswith(f"distiller.{group}.")
+    cls = getattr(importlib.import_module(module), name)
+    assert issubclass(cls, Component)
+    assert cls.__doc__
+    assert sorted(written) == must.init_fields(cls)
+    config = composed(f"{group}={choice}", folder=tmp_path)
+    assert not must.unset(config, group), "give tests/conformance.py a value for these mandatory fields"
+    component = part(group, choice, folder=tmp_path)
+    assert type(component) is cls
+    assert component == part(group, choice, folder=tmp_path)
+    assert identity(component)["class"] == f"{module}.{name}"
+
+
+def test_every_part_of_an_experiment_is_a_group_with_choices_or_is_in_the_main_file() -> None:
+    config = composed()
+    assert sorted(config) == must.init_fields(Experiment)
+    groups = {group for group, _ in choices()}
+    assert groups == {key for key in must.init_fields(Experiment) if (must.CONF / key).is_dir()}
+
+
+@of("dataset")
+def test_a_dataset_gives_clean_tables_by_its_name(choice: str, tmp_path: Path) -> None:
+    parts = part("dataset", choice, folder=tmp_path).parts()
+    assert parts
+    for name, dataset in parts.items():
+        assert dataset.parts() == {name: dataset}
+        if len(parts) > 1 and part("dataset", name) == dataset:
+            continue  # it has a test of its own
+        records = dataset.load()
+        must.hold_records(records, name)
+        if len(records.candidate_ids) < 3000:
+            assert dataset.load().key == records.key
+
+
+@of("blocker")
+def test_a_blocker_gives_candidates_of_the_tables_whatever_the_order_of_rows_and_the_threads(choice: str) -> None:
+    blocker = part("blocker", choice)
+    records = bench_for(blocker).records
+    shown = records if blocker.USES_GOLD else records.without_gold()
+    candidates = blocker.block(shown, 1)
+    must.hold_candidates(candidates, records)
+    assert blocker.block(must.shuffled(shown, 7), 2).table.equals(candidates.table)
+
+
+@of("selector")
+def test_a_selector_spends_its_quota_in_the_pool_and_always_the_same_way(choice: str) -> None:
+    selector = part("selector", choice)
+    if hasattr(selector, "budget"):
+        selector = part("selector", choice, "selector.budget=0.3")
+    own = bench_for(selector)
+    gold, everyone = own.gold(selector), own.task.candidates.query_ids
+    pools = [everyone] if must.replays(selector) else [everyone, everyone[:-5]]
+    for pool in pools:
+        ranking = selector.select(own.task, pool, gold)
+        must.hold_selection(ranking.selected, ranking.scores, pool)
+        if hasattr(selector, "quota"):
+            assert len(ranking.selected) == selector.quota(len(pool))
+        assert selector.select(own.task, pool, gold).selected.tolist() == ranking.selected.tolist()
+    if hasattr(selector, "budget"):
+        counted = part("selector", choice, "selector.budget=9")
+        assert len(counted.select(own.task, everyone, gold).selected) == 9
+
+
+@of("protocol")
+def test_a_protocol_keeps_what_is_scored_apart_from_what_is_learnt(choice: str) -> None:
+    protocol, random = part("protocol", choice), np.random.default_rng(5)
+    for _ in range(20):
+        everyone = np.unique(random.integers(0, 10**6, 200))
+        pool = protocol.pool(everyone[random.random(len(everyone)) < 0.8])
+        assert np.isin(pool, everyone).all()
+        selected = np.sort(random.choice(pool, 20, replace=False))
+        test = protocol.test(everyone, selected)
+        assert (np.diff(test) > 0).all()
+        assert np.isin(test, everyone).all()
+        assert not np.isin(test, selected).any()
+
+
+@of("teacher")
+def test_a_teacher_answers_exactly_the_queries_asked_about_their_candidates(choice: str) -> None:
+    teacher = part("teacher", choice)
+    own = bench_for(teacher)
+    everyone = own.task.candidates.query_ids
+    assert teacher.label()
+    for asked in (_answerable(own, everyone)[::3], _answerable(own, everyone)[:1]):
+        answers = teacher.annotate(own.task, asked, own.gold(teacher))
+        must.hold_answers(answers, asked, own.task.candidates)
+        must.hold_choices_most_probable(answers)
+        assert set(answers.table["source"].to_pylist()) == {teacher.label()}
+        assert must.same_answers(answers, teacher.annotate(own.task, asked, own.gold(teacher)))
+
+
+def _answerable(own: must.Bench, everyone: np.ndarray) -> np.ndarray:
+    """Recordings cover one split, the others everything."""
+    if own.records.folder is None:
+        return everyone
+    return part("selector", "recorded").select(own.task, everyone).selected
+
+
+@pytest.fixture(scope="module")
+def zeroer_answers() -> AnswerSet:
+    """Noisy answers of a teacher to two thirds of the queries."""
+    asked = bench().task.candidates.query_ids
+    return part("teacher", "zeroer").annotate(bench().task, asked[asked % 3 > 0])
+
+
+@pytest.mark.parametrize("algorithm", [choice for _, choice in choices("algorithm")])
+@of("student")
+def test_a_student_learns_from_a_teacher_and_answers_everything(
+    choice: str, algorithm: str, zeroer_answers: AnswerSet, tmp_path: Path
+) -> None:
+    experiment = built(f"student={choice}", f"algorithm={algorithm}", "trainer=smoke")
+    own, trainer, student = bench(), experiment.trainer, experiment.student
+    everyone = own.task.candidates.query_ids
+    checkpoint = must.trained(experiment, [(own.task, zeroer_answers)], tmp_path / "one")
+    answers = student.answer(checkpoint, own.task, everyone, trainer, 2)
+    must.hold_answers(answers, everyone, own.task.candidates)
+    must.hold_choices_most_probable(answers)
+    assert answers.soft.all()
+    again = must.trained(experiment, [(own.task, zeroer_answers)], tmp_path / "two")
+    shutil.rmtree(checkpoint.folder)  # what was learnt lies in the folder alone
+    shutil.move(again.folder, tmp_path / "elsewhere")
+    again.folder = tmp_path / "elsewhere"
+    assert must.same_answers(answers, student.answer(again, own.task, everyone, trainer, 2))
+    few = everyone[::7]
+    some = student.answer(again, own.task, few, trainer, 2)
+    assert np.allclose(some.distribution, answers.of(few).distribution, atol=1e-5), "an answer hangs on its neighbours"
+
+
+@of("disambiguation")
+def test_a_disambiguation_settles_conflicts_and_leaves_the_rest(choice: str, zeroer_answers: AnswerSet) -> None:
+    resolver, task = part("disambiguation", choice), bench().task
+    settled = resolver.resolve(task, zeroer_answers)
+    must.hold_answers(settled, zeroer_answers.query_ids, task.candidates)
+    assert ((settled.choice < 0) == (zeroer_answers.choice < 0)).all()
+    assert (settled.choice[zeroer_answers.choice == 0] == 0).all(), "who abstained stays so"
+    if resolver.FORM == "one_to_one":
+        must.hold_one_to_one(settled)
+    if resolver.FORM is None:
+        assert must.same_answers(settled, zeroer_answers)
+
+
+@of("logger")
+def test_a_logger_writes_only_into_the_folder_of_the_run(
+    choice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "run"
+    elsewhere.mkdir()
+    folder.mkdir()
+    monkeypatch.chdir(elsewhere)
+    log = part("logger", choice).open(folder, {"seed": 1, "dataset": {"name": "x"}}, "sweep")
+    log.numbers({"loss": 0.5}, step=1)
+    log.numbers({"f1/x": 0.25, "f1/mean": 0.25})
+    log.close(failed=False)
+    assert not list(elsewhere.iterdir())
+    if choice != "none":
+        assert any(p.is_file() and p.stat().st_size for p in folder.rglob("*"))
