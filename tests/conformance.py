@@ -5,9 +5,7 @@ Contracts are functions of a built component and a small real task. `composed` b
 
 import dataclasses
 import functools
-import inspect
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +19,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from distiller import ragged
-from distiller.artifacts import AnswerSet, CandidateSet, Checkpoint, Selection
+from distiller.artifacts import AnswerSet, CandidateSet, Checkpoint
 from distiller.config import Component, DistillerError, build, uses_gold
 from distiller.experiment import Experiment
 from distiller.records import Records
@@ -29,10 +27,14 @@ from distiller.store import Store
 from distiller.task import Task
 
 CONF = Path(__file__).parents[1] / "conf"
+_SCRATCH = tempfile.TemporaryDirectory(prefix="conformance-")  # removed at exit
+
+_TABLE = Path(_SCRATCH.name) / "table.csv"
+_TABLE.write_text("id,name\na,acme drill 500\nb,acme saw 70\n", encoding="utf-8")
 
 #: What a choice cannot be composed without: values of its `???` fields, and parts it needs at least some of.
-TABLE = "id,name\na,acme drill 500\nb,acme saw 70\n"
 NEEDED = {
+    "dataset=tables": [f"dataset.queries={_TABLE}", f"dataset.candidates={_TABLE}"],
     "teacher=recorded": ["teacher.name=qwen2.5-32b"],
     "selector=disagreement": [
         "+teacher@selector.sources.one=zeroer",
@@ -55,25 +57,20 @@ def listed(group: str, choice: str) -> dict[str, Any]:
     return {key: value for key, value in written.items() if key != "defaults"}
 
 
-def composed(*overrides: str, folder: Path | None = None) -> DictConfig:
-    """The configuration of a run, with what the choices among the overrides cannot do without.
-
-    `folder` is where tables are written for `dataset=tables`.
-    """
+@functools.cache
+def composed(*overrides: str) -> DictConfig:
+    """The configuration of a run, with what the choices among the overrides cannot do without."""
     words = ["logger=none"]
     for word in overrides:
         words += [word, *NEEDED.get(word, [])]
-        if word == "dataset=tables":
-            assert folder is not None
-            (folder / "table.csv").write_text(TABLE, encoding="utf-8")
-            words += [f"dataset.{side}={folder / 'table.csv'}" for side in ("queries", "candidates")]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", words)
 
 
-def built(*overrides: str, folder: Path | None = None) -> Experiment:
+@functools.cache
+def built(*overrides: str) -> Experiment:
     """The experiment that these overrides describe."""
-    experiment = build(composed(*overrides, folder=folder))
+    experiment = build(composed(*overrides))
     assert isinstance(experiment, Experiment)
     return experiment
 
@@ -109,17 +106,10 @@ def bench(*overrides: str) -> Bench:
     experiment = built(*overrides, *([] if overrides else TINY))
     (dataset,) = experiment.dataset.parts().values()
     records = dataset.load()
-    store = Store(root=Path(tempfile.mkdtemp(prefix="conformance-")) / "store")
+    store = Store(root=Path(_SCRATCH.name) / "store")
     candidates = experiment.blocker.block(records.without_gold(), 2)
     keyed = store.produce(CandidateSet, [experiment.blocker], [records.key], lambda: candidates)
     return Bench(records, Task(records.without_gold(), keyed, store, 2))
-
-
-def discard_benches() -> None:
-    """Remove the folders of all benches made so far."""
-    for path in Path(tempfile.gettempdir()).glob("conformance-*"):
-        shutil.rmtree(path, ignore_errors=True)
-    bench.cache_clear()
 
 
 def replays(part: Component) -> bool:
@@ -191,8 +181,9 @@ def hold_answers(answers: AnswerSet, asked: np.ndarray, candidates: CandidateSet
     assert answers.query_ids.tolist() == asked.tolist()
     rows, offsets = candidates.of(asked)
     assert answers.offsets.tolist() == offsets.tolist()
-    for own, shown in zip(_cut(answers.option_ids, offsets), _cut(candidates.candidate_ids[rows], offsets), strict=True):
-        assert sorted(own) == sorted(shown)
+    shown = candidates.candidate_ids[rows]
+    for own, listed in zip(_cut(answers.option_ids, offsets), _cut(shown, offsets), strict=True):
+        assert sorted(own) == sorted(listed)
     assert (answers.choice <= np.diff(offsets)).all()
     begins = ragged.option_offsets(offsets)
     for probability in _cut(answers.distribution, begins):
@@ -237,16 +228,6 @@ def trained(experiment: Experiment, lessons: list[tuple[Task, AnswerSet]], folde
     return Checkpoint(folder, facts=facts)
 
 
-def selection_of(part: dict[int, str]) -> Selection:
-    """A selection from {query id: part}."""
-    return Selection(pa.table({"query_id": list(part), "part": list(part.values()), "score": [None] * len(part)}))
-
-
 def _cut(values: np.ndarray, offsets: np.ndarray) -> Iterator[list[Any]]:
     flat = values.tolist()
     return (flat[a:b] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True))
-
-
-def public_group(cls: type) -> str:
-    """The package of `distiller` that a class lives in."""
-    return inspect.getmodule(cls).__name__.split(".")[1]  # type: ignore[union-attr]

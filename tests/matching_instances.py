@@ -21,9 +21,9 @@ from distiller.store import Store
 from distiller.task import Task
 
 REPOSITORY = Path(__file__).parents[1]
-DATA = Path(os.environ.get("DISTILLER_DATA", REPOSITORY.parent / "shared" / "data"))
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="DISTILLER_DATA names no folder of benchmark datasets")
-relaxed = settings(deadline=None, derandomize=True, max_examples=60)
+DATA = Path(os.environ["DISTILLER_DATA"])
+needs_data = pytest.mark.needs_data
+relaxed = settings(deadline=None, derandomize=True, max_examples=40)
 
 
 def benchmark(name):
@@ -125,7 +125,8 @@ def instances(draw, several_gold=True, soft=None, unread=True, most_queries=8, c
     without = draw(st.lists(st.integers(41, 50), max_size=3, unique=True))
     gold = set()
     for q in [*queries, *without]:
-        gold |= {(q, c) for c in draw(st.lists(ids, max_size=2 if several_gold else 1, unique=True))}
+        likely = st.sampled_from([*options.get(q, []), draw(ids)])
+        gold |= {(q, c) for c in draw(st.lists(likely, max_size=3 if several_gold else 1, unique=True))}
     scored = sorted(draw(st.sets(st.sampled_from([*queries, *without]), min_size=1)))
     soft = draw(st.booleans()) if soft is None else soft
     shares, choices = {}, {}
@@ -143,5 +144,7 @@ def instances(draw, several_gold=True, soft=None, unread=True, most_queries=8, c
 def real_task(name, store=Path("never-written")):
     """A benchmark dataset on its recorded candidates, its gold matches and the training queries of `blocking_max`."""
     records = Benchmark(name=name, root=DATA).load()
-    task = Task(records.without_gold(), RecordedBlocker().block(records, 2), Store(root=store), 2)
+    candidates = RecordedBlocker().block(records, 2)
+    candidates.key = "recorded"  # features in the store are found by it
+    task = Task(records.without_gold(), candidates, Store(root=store), 2)
     return task, records.matches, RecordedSelector().select(task, task.candidates.query_ids).selected

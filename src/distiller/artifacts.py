@@ -164,12 +164,14 @@ class AnswerSet(Artifact):
             raise DistillerError("an answer has a choice exactly when its parse is not failed")
         if (choice > np.diff(self.offsets)).any():
             raise DistillerError("a choice lies beyond the options of its query")
-        if not self.soft.all():
-            return
-        if not np.array_equal(
-            self.table["distribution"].combine_chunks().value_lengths().to_numpy(), np.diff(self.offsets) + 1
-        ):
+        sizes = np.where(self.soft, np.diff(self.offsets) + 1, 0)
+        given = self.table["distribution"].combine_chunks()
+        if not np.array_equal(given.value_lengths().fill_null(0).to_numpy(), sizes):
             raise DistillerError("a distribution needs one probability per option and one for none")
+        values = given.flatten().to_numpy()
+        sums = ragged.segment_sum(values, np.r_[0, np.cumsum(sizes)])[self.soft]
+        if not ((values >= 0).all() and (np.abs(sums - 1) < 1e-3).all()):
+            raise DistillerError("the probabilities of an answer must not be negative and must sum to 1")
 
     @classmethod
     def make(

@@ -1,5 +1,6 @@
 """A run from the command line: faults as sentences, a folder with everything needed to do it again."""
 
+import errno
 import os
 import re
 import sys
@@ -14,6 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from distiller.config import ConfigurationError, DistillerError, build, nearest
+
+#: What a disk says when nothing can be written to it: a fault of the place, not of the program.
+UNWRITABLE = {errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS}
 
 
 def experiment(config: DictConfig) -> float:
@@ -40,6 +44,7 @@ def _experiment(config: DictConfig) -> float:
     from distiller import pipeline, scorecard
     from distiller.tracking import Tracker
 
+    scorecard.check_objective(built.objective)
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     settings: Any = OmegaConf.to_container(config, resolve=True)
@@ -91,6 +96,15 @@ def readable(program: Callable[[], Any], conf: Path) -> None:
         program()
     except (DistillerError, HydraException, OmegaConfBaseException) as error:
         print(explain(error, conf, sys.argv[1:]), file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        place = error.filename or "the folder of the run"
+        print(
+            f"error: cannot write {place}: {error.strerror}; free the disk or choose another folder with hydra.run.dir=",
+            file=sys.stderr,
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)

@@ -44,7 +44,7 @@ def part(default: Any = dataclasses.MISSING) -> Any:
 def component(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass whose fields are checked by pydantic when it is built; unknown fields are faults."""
     checks = ConfigDict(extra="forbid", arbitrary_types_allowed=True, strict=False)
-    return pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=checks)(cls)
+    return pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=checks)(cls)  # type: ignore[return-value]
 
 
 class Component:
@@ -129,10 +129,12 @@ def _build(node: Any, key: str, faults: list[str]) -> Any:
     unset = [k for k, v in fields.items() if v == "???"]
     faults += [f"{_join(key, k)}: {cls.__name__} has no such field{nearest(k, known)}" for k in unknown]
     faults += [f"{_join(key, k)}: must be set, it has no default" for k in unset]
+    open_fields = failed + unset  # their faults are known, or told where they lie
     try:
-        return cls(**{k: v for k, v in fields.items() if k not in unknown + failed + unset}) if not failed else _FAILED
+        made = cls(**{k: v for k, v in fields.items() if k not in unknown + open_fields})
+        return _FAILED if open_fields else made
     except pydantic.ValidationError as error:
-        faults += [line for fault in error.errors() if (line := _readable(fault, key, unset))]
+        faults += [line for fault in error.errors() if (line := _readable(fault, key, open_fields))]
     except DistillerError as error:
         faults.append(f"{key}: {error}")
     return _FAILED
@@ -157,14 +159,14 @@ def nearest(word: str, known: list[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known)) or 'none'}"
 
 
-def _readable(fault: Any, key: str, unset: list[str]) -> str | None:
-    """One line for one pydantic fault."""
+def _readable(fault: Any, key: str, open_fields: list[str]) -> str | None:
+    """One line for one pydantic fault; None for what only follows from fields that have no value to check."""
     place = [str(p) for p in fault["loc"] if not str(p).startswith(("function-", "constrained-", "is-instance"))]
-    if fault["type"] == "missing" and place and place[0] in unset:
+    if open_fields and (not place or place[0] in open_fields):
         return None
     name = _join(key, place[0]) if place else key
-    if fault["type"] == "is_instance_of":
-        needed = fault["ctx"]["class"]
+    if fault["type"] in ("is_instance_of", "dataclass_type"):
+        needed = fault["ctx"].get("class") or fault["ctx"]["class_name"]
         return f"{name}: needs a {needed} of distiller.{needed.lower()}, got {_shown(fault['input'])}"
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = message.replace("Input should be", "must be")

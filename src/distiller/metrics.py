@@ -81,7 +81,7 @@ def score_pairs(pairs: np.ndarray, abstained: np.ndarray, truth: Truth) -> dict[
     """
     gold_pairs = truth.gold_pairs()
     inside = int(gold_pairs.sum())
-    rows, offsets = truth.rows()
+    _, offsets = truth.rows()
     has_match = ragged.segment_sum(gold_pairs, offsets) > 0
     right = int(_among(pairs, truth.matches).sum())
     none_is_right = truth.evaluated[~has_match]

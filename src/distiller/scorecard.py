@@ -18,7 +18,7 @@ from rich import box
 from rich.table import Table
 
 from distiller import metrics
-from distiller.artifacts import AnswerSet
+from distiller.artifacts import AnswerSet, CandidateSet
 from distiller.config import DistillerError, identity, nearest, uses_gold
 from distiller.experiment import Experiment
 from distiller.metrics import Truth
@@ -36,6 +36,7 @@ PACKAGES = (
     "pytorch-lightning",
     "hydra-core",
 )
+SOURCES = ("teacher", "student")
 SHOWN = {"selection_accuracy": "accuracy", "pair_f1": "pair F1", "match_f1": "match F1", "end_to_end_f1": "end F1"}
 
 
@@ -49,7 +50,7 @@ def scorecard(experiment: Experiment, lines: list[Line], tracker: Tracker) -> di
     """
     datasets = {line.task.name: _dataset(experiment, line, lines, tracker) for line in lines}
     means: dict[str, Any] = {}
-    for who in ("teacher", "student"):
+    for who in SOURCES:
         cards = [d[who] for d in datasets.values() if who in d]
         forms = set.intersection(*(set(c) for c in cards)) if len(cards) == len(datasets) and cards else set()
         means |= (
@@ -118,7 +119,7 @@ def _forms(experiment: Experiment, plain: AnswerSet, settled: AnswerSet | None, 
 
 
 def objective(experiment: Experiment, card: dict[str, Any]) -> float:
-    """The number a sweeper optimises: `objective` looked up in the scorecard's mean; NaN where nothing was scored.
+    """The number a sweeper optimises: `objective` looked up in the scorecard's mean; NaN where it was not scored.
 
     Where a run does not disambiguate, its plain score stands for the one-to-one score.
 
@@ -126,17 +127,38 @@ def objective(experiment: Experiment, card: dict[str, Any]) -> float:
         DistillerError: the path leads nowhere.
     """
     node: Any = card["mean"]
-    if "student" not in node:
-        return float("nan")
-    for word in experiment.objective.split("."):
+    for depth, word in enumerate(experiment.objective.split(".")):
         if word == "one_to_one" and word not in node and "plain" in node:
             word = "plain"
-        if not isinstance(node, dict) or word not in node:
-            raise DistillerError(
-                f"objective={experiment.objective}: no score {word!r} there{nearest(word, list(node))}"
-            )
-        node = node[word]
-    return float(node)
+        if not depth and word in SOURCES and word not in node:
+            return float("nan")
+        node = _step(experiment.objective, node, word)
+    if not isinstance(node, float):
+        raise DistillerError(f"objective={experiment.objective}: is no number{nearest('', list(node))}")
+    return node
+
+
+def check_objective(path: str) -> None:
+    """Raise DistillerError if `path` can be no number of a scorecard's mean; needs no scorecard, so it comes first."""
+    source, *words = path.split(".")
+    node: Any = _step(path, {**dict.fromkeys(SOURCES), "seconds": None}, source)
+    if source == "seconds":
+        return  # which stages a run has is known when it is done
+    any_answer = AnswerSet.make("", np.array([0]), np.array([0]), np.array([0, 1]), np.array([1]), np.array([0.0, 1.0]))
+    pairs = pa.table({"query_id": [0], "candidate_id": [0], "similarity": [1.0], "position": [1]})
+    truth = Truth(np.array([0]), CandidateSet(pairs), np.array([[0, 0]]))
+    node = dict.fromkeys(("plain", "one_to_one"), metrics.score_answers(any_answer, truth))
+    for word in words:
+        node = _step(path, node, word)
+    if isinstance(node, dict):
+        raise DistillerError(f"objective={path}: is no number{nearest('', list(node))}")
+
+
+def _step(path: str, node: Any, word: str) -> Any:
+    if not isinstance(node, dict) or word not in node:
+        known = list(node) if isinstance(node, dict) else []
+        raise DistillerError(f"objective={path}: there is no score {word!r}{nearest(word, known)}")
+    return node[word]
 
 
 def environment() -> dict[str, Any]:
@@ -168,7 +190,7 @@ def write(folder: Path, card: dict[str, Any], lines: list[Line]) -> None:
     rows = [
         [name, who, form, metric, value]
         for name, dataset in [*card["datasets"].items(), ("mean", card["mean"])]
-        for who in ("teacher", "student")
+        for who in SOURCES
         for form, scores in dataset.get(who, {}).items()
         for metric, value in scores.items()
     ]
@@ -184,7 +206,8 @@ def write(folder: Path, card: dict[str, Any], lines: list[Line]) -> None:
 
 def matches(line: Line) -> pa.Table:
     """The pairs the student holds for matches: dataset, query_id, candidate_id (as in the user's tables), probability, part."""
-    assert line.student_matches is not None and line.selection is not None
+    assert line.student_matches is not None
+    assert line.selection is not None
     answers, records = line.student_matches, line.records
     chosen = answers.choice > 0
     begins = answers.offsets[:-1] + np.arange(len(answers.choice))
@@ -210,7 +233,7 @@ def _named(ids: np.ndarray, all_ids: np.ndarray, names: pa.Array | None) -> pa.A
 
 def table(card: dict[str, Any]) -> Table:
     """Scores of teacher and student, one row per dataset and form; below it the seconds of each stage over all datasets."""
-    shown = Table(header_style="bold", box=box.SIMPLE_HEAD, caption_justify="left", padding=(0, 1, 0, 0))
+    shown = Table(header_style="bold", box=box.SIMPLE_HEAD, caption_justify="left", padding=0, show_edge=False)
     shown.add_column("dataset", no_wrap=True)
     shown.add_column("answers of", no_wrap=True)
     for heading in ("queries", *SHOWN.values(), "seconds"):
@@ -218,12 +241,12 @@ def table(card: dict[str, Any]) -> Table:
     several = len(card["datasets"]) > 1
     for name, dataset in [*card["datasets"].items(), *([("mean", card["mean"])] if several else [])]:
         sources = [
-            (who, form, scores) for who in ("teacher", "student") for form, scores in dataset.get(who, {}).items()
+            (who, form, scores) for who in SOURCES for form, scores in dataset.get(who, {}).items()
         ]
         for i, (who, form, scores) in enumerate(sources or [("not scored: no gold", "", {})]):
             values = [f"{scores[metric]:.3f}" if metric in scores else "" for metric in SHOWN]
             count = f"{scores['queries']:,.0f}" if "queries" in scores else ""
-            total = "" if i else f"{sum(dataset['seconds'].values()):,.1f}"
+            total = "" if i else f"{sum(dataset['seconds'].values()):,.0f}"
             row = ["" if i else name, f"{who} {'1-1' if form == 'one_to_one' else form}".strip(), count, *values, total]
             shown.add_row(*row, end_section=i == len(sources) - 1)
     totals = {stage: value * len(card["datasets"]) for stage, value in card["mean"]["seconds"].items()}

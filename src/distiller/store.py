@@ -1,12 +1,14 @@
 """A content-addressed store: what a stage once made is found again by what it was made from."""
 
+import errno
 import hashlib
 import json
 import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +21,8 @@ from distiller.config import Component, DistillerError, component, identity
 log = logging.getLogger(__name__)
 A = TypeVar("A", bound=Artifact)
 MANIFEST = "manifest.json"
+#: Faults of a disk that writing reports without the name of a file.
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 @component
@@ -72,25 +76,41 @@ class Store(Component):
         read: Callable[[Path], Any],
     ) -> Any:
         folder = self.root / kind / key
-        try:
+        with self._writable(folder, opening=True):
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder.parent / f"{key}.lock"):
-                manifest = _whole(folder)
-                if manifest is None:
-                    described = {"components": [identity(c) for c in components], "inputs": list(inputs)}
+            lock = FileLock(folder.parent / f"{key}.lock")
+            lock.acquire()
+        try:
+            manifest = _whole(folder)
+            reused = manifest is not None
+            if manifest is None:
+                described = {"components": [identity(c) for c in components], "inputs": list(inputs)}
+                with self._writable(folder):
                     manifest = self._write(folder, {"kind": kind, "key": key, **described}, write)
-                    reused = False
-                else:
-                    reused = True
-        except OSError as error:
-            raise DistillerError(
-                f"store.root={self.root}: cannot write {error.filename or folder}: {error.strerror or error}; "
-                "free the disk or choose another folder with store.root="
-            ) from error
+        finally:
+            lock.release()
         artifact = read(folder)
         artifact.key, artifact.seconds, artifact.reused = key, manifest["seconds"], reused
         artifact.facts = manifest["facts"]
         return artifact
+
+    @contextmanager
+    def _writable(self, folder: Path, opening: bool = False) -> Iterator[None]:
+        """Tell a fault of the store's disk in one sentence; a fault of any other file passes through.
+
+        opening: nothing else than the store is touched inside, so that every fault is the store's.
+        """
+        try:
+            yield
+        except OSError as error:
+            named = None if error.filename is None else Path(str(error.filename)).absolute()
+            ours = error.errno in NO_ROOM if named is None else named.is_relative_to(self.root.absolute())
+            if not (ours or opening):
+                raise
+            raise DistillerError(
+                f"store.root={self.root}: cannot write {named or folder}: {error.strerror or error}; "
+                "free the disk or choose another folder with store.root="
+            ) from error
 
     def _write(self, folder: Path, manifest: dict[str, Any], write: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         for leftover in folder.parent.glob(f".{folder.name}.*.part"):

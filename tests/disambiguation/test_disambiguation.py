@@ -169,6 +169,14 @@ def test_a_query_that_loses_its_choice_takes_its_next_more_probable_than_none():
         assert choices_by_query(resolver.resolve(case.task(), everyone(case))) == {1: 2, 2: 1}
 
 
+def test_a_choice_as_probable_as_none_is_not_given_up_for_nothing():
+    shares = {1: [0.25, 0.375, 0.375], 2: [0.4, 0.2, 0.4]}
+    similarities = dict.fromkeys([(1, 8), (1, 9), (2, 8), (2, 9)], 0.5)
+    case = Instance({1: [8, 9], 2: [9, 8]}, similarities, set(), [], {1: 2, 2: 2}, shares)
+    for resolver in ONE_TO_ONE:
+        assert choices_by_query(resolver.resolve(case.task(), everyone(case))) == {1: 2, 2: 2}
+
+
 @pytest.mark.parametrize("resolver", EVERYBODY, ids=lambda r: type(r).__name__)
 def test_no_answers_and_no_claims_are_no_trouble(resolver):
     case = Instance({1: [9], 2: [9]}, {(1, 9): 0.5, (2, 9): 0.5}, set(), [], {1: 0, 2: None}, None)

@@ -29,8 +29,8 @@ def elections(draw):
     similarities = {(q, c): 0.5 for q, own in options.items() for c in own}
     votes = {}
     for name in NAMES:
-        asked = draw(st.lists(st.sampled_from(sorted(options)), unique=True))
-        votes[name] = {q: draw(st.none() | st.integers(0, len(options[q]))) for q in asked}
+        ballots = {q: draw(st.sampled_from([*range(len(own) + 1), None, "absent"])) for q, own in options.items()}
+        votes[name] = {q: ballot for q, ballot in ballots.items() if ballot != "absent"}
     return Instance(options, similarities, set(), [], {}, None), votes
 
 

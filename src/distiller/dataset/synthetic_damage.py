@@ -139,9 +139,9 @@ def _damage_text(values: list[str | None], columns: Columns, strength: float, dr
                 done.append(kind)
                 changed = True
     if columns.noise and draw() < _NOISE * strength:
-        tokens = words.get(columns.text[0])
-        if tokens:
-            tokens.insert(len(tokens) if draw() < 0.7 else 0, pick(columns.noise, draw))
+        noisy = words.get(columns.text[0])
+        if noisy:
+            noisy.insert(len(noisy) if draw() < 0.7 else 0, pick(columns.noise, draw))
             done.append("noise")
             changed = True
     if changed:

@@ -19,7 +19,7 @@ from distiller.features.text import Attribute
 SAMPLE = 1500  # candidate pairs on which attributes are compared
 LEAST_LIFT = 0.04  # by how much aligned attributes must agree better on candidates than on shuffled pairs
 PARSED = 0.8  # share of values that must parse for an attribute to hold numbers or dates
-LONGEST_AMOUNT = 25  # characters; an attribute whose values are longer on average holds no plain numbers or dates
+LONGEST_AMOUNT = r"^[^a-z\d]{0,3}(?P<number>\d[\d,]{0,14}(?:\.\d{1,14})?)\D{0,10}$"
 SLOTS = 4  # aligned attributes that get a column of their own, those that tell most first
 
 NULLABLE = frozenset(
@@ -28,13 +28,16 @@ NULLABLE = frozenset(
     + ["attribute.weighted", "prose.max"]
 )  # the only features that can be NaN
 
-_AMOUNT = r"^[^\p{L}\d]{0,3}(?P<number>\d[\d,]*(?:\.\d+)?)\s*[\p{L}\"'%.]{0,10}$"
+_AMOUNT = r"^[^\p{L}\d]{0,3}(?P<number>\d[\d,]{0,14}(?:\.\d{1,14})?)\s*[\p{L}\"'%.]{0,10}$"
 _DATE = r"^(?P<year>1[5-9]\d\d|20\d\d)(?:[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2}))?(?:[ t].*)?$"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One attribute with its values parsed. kind: text, prose, number or date; value: number or year with fraction, NaN if none."""
+    """One attribute with its values parsed.
+
+    kind: text, prose, number or date; value: number, or year with fraction, NaN where there is none, [n_records].
+    """
 
     attribute: Attribute
     kind: str
@@ -54,7 +57,7 @@ class Aligned:
 
 
 def column(attribute: Attribute) -> Column:
-    """The attribute's kind and parsed values; dates without month and day, or on the first of January, are whole years."""
+    """The attribute's kind and parsed values; dates without a day, or on the first of January, are whole years."""
     text = attribute.folded
     filled = max(int(attribute.filled.sum()), 1)
     strings = strings_of(attribute.words)
@@ -82,7 +85,7 @@ def agreement(aligned: Aligned, query_rows: np.ndarray, candidate_rows: np.ndarr
     """Agreement of the values of each pair, [n_pairs], in [0, 1]; NaN where either is missing.
 
     Text: mean of the sorted and the set ratio; prose: TF-IDF cosine; numbers: smaller through larger; dates: 1 for the
-    same day, or year if one knows no more, 0.9 for another day of the year, 0.5 a year apart, and so on as 1 / (1 + years).
+    same day (the same year, if one knows no more), 0.9 for another day of the year, else 1 / (1 + years apart).
     """
     query, candidate = aligned.query, aligned.candidate
     if query.kind in ("number", "date"):
@@ -116,7 +119,7 @@ def align(
 ) -> list[Aligned]:
     """Aligned attributes, widest lift first.
 
-    pair_order: positions of the pairs in an order that does not depend on that of the rows; its beginning is the sample.
+    pair_order: positions of the pairs in an order that does not depend on that of the rows; the first are the sample.
     """
     sample = pair_order[:SAMPLE]
     rows = query_rows[sample], candidate_rows[sample]
@@ -169,8 +172,8 @@ def alignment_features(
 ) -> dict[str, np.ndarray]:
     """Agreement of aligned attributes over each pair, each [n_pairs].
 
-    Those in `NULLABLE` are NaN where no such attribute is known on both sides; the others are counts. The attributes that
-    form the key count towards `weighted`, `known`, `equal`, `conflicts` and `one_sided` only.
+    Those in `NULLABLE` are NaN where no such attribute is known on both sides; the others are counts. The attributes
+    that form the key count towards `weighted`, `known`, `equal`, `conflicts` and `one_sided` only.
     """
     n_pairs = len(query_rows)
     values = np.full((n_pairs, len(aligned)), np.nan)

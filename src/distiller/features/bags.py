@@ -91,8 +91,10 @@ def gram_bags(queries: pa.Array, candidates: pa.Array, size: int) -> Vocabulary:
         columns.append(column.astype(np.int32))
         counts.append(count.astype(np.int32))
     empty = np.zeros(0, np.int32)
-    parts = (np.concatenate([empty, *part]) for part in (rows, columns, counts))
-    return _weighted(*parts, 1 << GRAM_BITS, len(queries), len(candidates), None)
+    row, column, count = (np.concatenate([empty, *part]) for part in (rows, columns, counts))
+    present = np.bincount(column, minlength=1 << GRAM_BITS) > 0
+    column = (np.cumsum(present, dtype=np.int32) - 1)[column]
+    return _weighted(row, column, count, max(int(present.sum()), 1), len(queries), len(candidates), None)
 
 
 def _letters(texts: pa.Array) -> np.ndarray:

@@ -13,6 +13,8 @@ from distiller.features.text import Views, squeezed_codes
 
 CODE = r"^(?:\d{5,}|.*(?:\d.*\p{L}|\p{L}.*\d).*)$"
 LEAST = 4  # characters; shorter mixtures are sizes, ordinals and amounts
+COMPARED = 6  # codes of each side that are compared by edit ratio
+CONTAINED_CHUNK = 8192  # searches at a time: bounds memory, does not change results
 SQUEEZED_LENGTH = 600  # characters of the other record that are searched for a code
 
 
@@ -46,8 +48,9 @@ def _strings(tokens: pa.Array | None) -> np.ndarray:
 def code_features(made: Codes, query_rows: np.ndarray, candidate_rows: np.ndarray) -> dict[str, np.ndarray]:
     """Codes of each pair, each [n_pairs], never NaN.
 
-    shared, lone_*: counts; found_*: share of a side's codes that the other record contains, blanks and punctuation
-    aside; conflict: 1 where both have codes and neither contains one of the other's; likeness: best edit ratio between codes of the two.
+    cosine, heaviest_shared as for words; shared, lone_*: counts; sides: how many of the two have codes; found_*: share
+    of a side's codes that the other record contains, blanks and punctuation aside; agree: 1 where either contains one
+    of the other's; conflict: 1 where both have codes and neither does; likeness: best edit ratio of two codes.
     """
     vocabulary = made.vocabulary
     found: dict[str, np.ndarray] = {}
@@ -78,15 +81,17 @@ def code_features(made: Codes, query_rows: np.ndarray, candidate_rows: np.ndarra
 
 def _contained(needles: np.ndarray, texts: np.ndarray) -> np.ndarray:
     """1 where the text contains the needle, else 0, [n]."""
-    if not len(needles):
-        return np.zeros(0)
-    return np.char.find(texts.astype(str), needles.astype(str)) >= 0
+    found = np.zeros(len(needles))
+    for start in range(0, len(needles), CONTAINED_CHUNK):
+        part = slice(start, start + CONTAINED_CHUNK)
+        found[part] = np.char.find(texts[part].astype(str), needles[part].astype(str)) >= 0
+    return found
 
 
 def _likeness(spelled: np.ndarray, query: Entries, candidate: Entries) -> np.ndarray:
-    """Best edit ratio between a code of the query and one of the candidate, [n_pairs], in [0, 1]; 0 where one has none."""
-    size, other_size = np.diff(query.offsets), np.diff(candidate.offsets)
-    size, other_size = np.minimum(size, 6), np.minimum(other_size, 6)
+    """Best edit ratio between a code of the query and one of the candidate, [n_pairs]; 0 where one has none."""
+    size = np.minimum(np.diff(query.offsets), COMPARED)
+    other_size = np.minimum(np.diff(candidate.offsets), COMPARED)
     pair = np.repeat(np.arange(len(size)), size * other_size)
     within = np.arange(len(pair)) - np.repeat(np.cumsum(size * other_size) - size * other_size, size * other_size)
     one = query.offsets[:-1][pair] + within // np.maximum(other_size[pair], 1)

@@ -62,7 +62,7 @@ def context_names(columns: Iterable[str]) -> list[str]:
 
 
 def group_numbers(rows: np.ndarray) -> np.ndarray:
-    """Number of the group of each pair, [n_pairs]: pairs of one row form a group, groups are numbered by ascending row."""
+    """Number of the group of each pair, [n_pairs]: pairs of one row form a group, numbered by ascending row."""
     return np.unique(rows, return_inverse=True)[1].reshape(-1)
 
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from distiller.features.bags import Entries, Vocabulary, overlap, token_bags
 from distiller.features.text import Views, number_words
 
-NUMBER = r"^\d+(?:\.\d+)?$"
+NUMBER = r"^\d{1,15}(?:\.\d{1,15})?$"
 ROMAN = {"ii": 2, "iii": 3, "iv": 4, "vi": 6, "vii": 7, "viii": 8, "ix": 9}
 YEARS = (1800, 2100)
 
@@ -31,7 +31,7 @@ def numbers(queries: Views, candidates: Views) -> Numbers:
             text = number_words(getattr(side, f"{view}_digits"))
             if view == "key":
                 for roman, value in ROMAN.items():
-                    text = pc.replace_substring_regex(text, rf"(\p{{L}}) {roman}\b", rf"\1 {value}")
+                    text = pc.replace_substring_regex(text, rf"([a-z]) {roman}\b", rf"\1 {value}")
             texts.append(text)
         vocabularies[view] = token_bags(*texts, NUMBER)
     return Numbers(vocabularies, {view: _values(v.tokens) for view, v in vocabularies.items()})

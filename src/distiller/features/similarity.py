@@ -20,7 +20,7 @@ SOFT_LEAST = 0.84  # Jaro-Winkler similarity from which two different words may 
 
 VIEWS = ("key", "short", "all")
 SPELLED = ("key", "short")  # views whose words are aligned softly
-EDIT = {
+EDIT: dict[str, dict[str, Any]] = {
     "key": {
         "ratio": fuzz.ratio,
         "sort_ratio": fuzz.token_sort_ratio,
@@ -50,7 +50,8 @@ def texts(queries: Views, candidates: Views, pool: Executor) -> Texts:
     grams = {v: pool.submit(gram_bags, *both[v], 3) for v in ("all", "key")}
     words = {v: pool.submit(token_bags, *both[v]) for v in ("all", "key", "prose")}
     if any(pc.any(pc.not_equal(text, "")).as_py() for text in both["prose"]):
-        grams["short"], words["short"] = pool.submit(gram_bags, *both["short"], 3), pool.submit(token_bags, *both["short"])
+        grams["short"] = pool.submit(gram_bags, *both["short"], 3)
+        words["short"] = pool.submit(token_bags, *both["short"])
     else:
         grams["short"], words["short"] = grams["all"], words["all"]
     strings = {v: (strings_of(both[v][0]), strings_of(both[v][1])) for v in VIEWS}
@@ -75,7 +76,7 @@ def strings_of(text: pa.Array) -> np.ndarray:
 
 
 def spelling(tokens: pa.Array | None) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens and their lengths, each [n_tokens]; "" for those with a digit, which are never misspellings of one another."""
+    """Tokens and their lengths, each [n_tokens]; "" for those with a digit, which are never misspellings."""
     assert tokens is not None
     spelled = pc.if_else(pc.match_substring_regex(tokens, r"\p{N}"), "", tokens)
     strings = np.array(spelled.to_pylist(), dtype=object)

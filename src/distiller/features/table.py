@@ -15,11 +15,13 @@ from distiller.features.similarity import text_features, texts
 from distiller.features.text import attributes, key_names, views
 
 VERSION = 2  # raised whenever the same records would give other features
-CHUNK = 4096  # pairs compared at a time: bounds memory, does not change results
+CHUNK = 4_000_000  # entries of n-gram bags whose pairs are compared at a time: bounds memory, does not change results
+LEAST_ENTRIES = 1000  # what a pair counts for at least
 
 CONTEXT = (
     "key.word_cosine", "key.gram_cosine", "key.jaccard", "key.set_ratio", "key.sort_ratio", "key.soft_cover",
-    "short.word_cosine", "short.gram_cosine", "short.soft_cover", "all.word_cosine", "all.gram_cosine", "all.containment",
+    "short.word_cosine", "short.gram_cosine", "short.soft_cover",
+    "all.word_cosine", "all.gram_cosine", "all.containment",
     "prose.word_cosine", "code.cosine", "attribute.weighted", "attribute.mean",
 )  # fmt: skip
 
@@ -42,22 +44,23 @@ def similarity_features(
     candidate_rows = _rows(candidate_rows, candidates.num_rows, "candidates")
     if len(query_rows) != len(candidate_rows):
         raise DistillerError(
-            f"there are {len(query_rows)} rows of queries and {len(candidate_rows)} of candidates; give one of each per pair"
+            f"{len(query_rows)} rows of queries and {len(candidate_rows)} rows of candidates do not make pairs; "
+            "give one of each per pair"
         )
     with ThreadPoolExecutor(max(workers, 1)) as pool:
-        features_of = _prepared(queries, candidates, query_rows, candidate_rows, pool)
+        features_of, entries = _prepared(queries, candidates, query_rows, candidate_rows, pool)
+        chunks = _chunks(entries)
 
-        def chunk(start: int) -> dict[str, np.ndarray]:
-            return features_of(query_rows[start : start + CHUNK], candidate_rows[start : start + CHUNK])
+        def chunk(part: slice) -> dict[str, np.ndarray]:
+            return features_of(query_rows[part], candidate_rows[part])
 
-        starts = range(0, max(len(query_rows), 1), CHUNK)
         names: list[str] = []
-        for start, found in zip(starts, pool.map(chunk, starts), strict=True):
+        for part, found in zip(chunks, pool.map(chunk, chunks), strict=True):
             if not names:
                 names = list(found) + context_names(CONTEXT)
                 matrix = np.empty((len(query_rows), len(names)), dtype=np.float32)
             for i, values in enumerate(found.values()):
-                matrix[start : start + CHUNK, i] = values
+                matrix[part, i] = values
         query, candidate = group_numbers(query_rows), group_numbers(candidate_rows)
 
         def context(name: str) -> None:
@@ -80,14 +83,26 @@ def _rows(rows: np.ndarray, available: int, what: str) -> np.ndarray:
     return rows
 
 
+def _chunks(entries: np.ndarray) -> list[slice]:
+    """Pairs cut into runs of about `CHUNK` entries; one empty run where there is no pair."""
+    if not len(entries):
+        return [slice(0)]
+    chunk_of = np.cumsum(entries + LEAST_ENTRIES) // CHUNK
+    begins = np.flatnonzero(np.diff(chunk_of, prepend=-1))
+    return [slice(begin, end) for begin, end in zip(begins, np.r_[begins[1:], len(entries)], strict=True)]
+
+
 def _prepared(
     queries: pa.Table,
     candidates: pa.Table,
     query_rows: np.ndarray,
     candidate_rows: np.ndarray,
     pool: ThreadPoolExecutor,
-) -> Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]:
-    """A function from rows of pairs to their features, with everything about single records already computed."""
+) -> tuple[Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]], np.ndarray]:
+    """A function from rows of pairs to their features, with everything about single records already computed.
+
+    And how many entries the n-gram bags of each pair have, [n_pairs].
+    """
     of_query, of_candidate = pool.map(attributes, (queries, candidates))
     query_views, candidate_views = views(of_query, of_candidate, (queries.num_rows, candidates.num_rows))
     order = _order(queries["id"].to_numpy()[query_rows], candidates["id"].to_numpy()[candidate_rows])
@@ -104,7 +119,9 @@ def _prepared(
         found |= number_features(made_numbers, rows, other_rows)
         return found | alignment_features(aligned, rows, other_rows)
 
-    return features_of
+    bags = made_texts.grams["all"]
+    entries = np.diff(bags.queries.offsets)[query_rows] + np.diff(bags.candidates.offsets)[candidate_rows]
+    return features_of, entries
 
 
 def _order(query_ids: np.ndarray, candidate_ids: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Normalised text of records: attribute values folded to comparable strings, and the views of a record built from them."""
+"""Normalised text of records: attribute values folded to comparable strings, and views of a record built from them."""
 
 from dataclasses import dataclass
 
@@ -41,12 +41,12 @@ def squeezed_codes(text: pa.Array) -> pa.Array:
 
 
 def number_words(text: pa.Array) -> pa.Array:
-    """Like `words`, but decimal points stay, thousands' commas, leading zeros, the "v" of versions and units go, [n_records]."""
+    """Like `words`, but decimal points stay; thousands' commas, leading zeros, units and a version's "v" go."""
     text = pc.replace_substring_regex(text, r"(\d),(\d\d\d)\b", r"\1\2")
     text = pc.replace_substring_regex(text, r"[^\p{L}\p{M}\p{N}.]+", " ")
     text = pc.replace_substring_regex(text, r"\b(\d+(?:\.\d+)?)(?:" + _UNITS + r")\b", r"\1")
     text = pc.replace_substring_regex(text, r"(^|\s)(?:v|0+)(\d)", r"\1\2")
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(text, r"\.*(?:\s|^|$)\.*", " "))
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(text, r"(?:\.[.0]*)?(?:\s|^|$)\.*", " "))
 
 
 def joined(columns: list[pa.Array], rows: int) -> pa.Array:

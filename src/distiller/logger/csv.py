@@ -10,7 +10,7 @@ from distiller.logger.base import Logger, OpenLog
 
 class _Rows(OpenLog):
     def __init__(self, path: Path):
-        self._file = open(path, "w", newline="", encoding="utf-8")
+        self._file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115 (closed by close)
         self._rows = csv.writer(self._file)
         self._rows.writerow(["step", "name", "value"])
 

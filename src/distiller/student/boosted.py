@@ -22,9 +22,9 @@ MODEL, SETTINGS = "trees-{}.txt", "student.json"
 class Boosted(DirectStudent):
     """Gradient-boosted trees (LightGBM) whose objective is the list-wise softmax over {none, 1..k}.
 
-    `members` ensembles are trained, each without its fold of the queries; the number of rounds, the sureness and the
-    readiness to abstain are chosen on the teacher's answers to the fold an ensemble has not seen. Answers are the mean
-    of the members' logits.
+    The number of rounds, the sureness and the readiness to abstain are chosen by cross-validation over `folds` of the
+    queries, on the teacher's answers to the fold a model has not seen. Then `members` models with different seeds learn
+    from all answers; the student answers with the mean of their logits.
     """
 
     USES_FEATURES = True
@@ -36,26 +36,26 @@ class Boosted(DirectStudent):
     feature_share: Annotated[float, Field(gt=0, le=1)] = 0.3
     row_share: Annotated[float, Field(gt=0, le=1)] = 0.8
     l2: Annotated[float, Field(ge=0)] = 5.0
-    members: Annotated[int, Field(ge=2)] = 8
+    folds: Annotated[int, Field(ge=2)] = 5
+    members: Annotated[int, Field(ge=1)] = 3
     seed: int = 1924
 
     def fit(self, lessons: list[Lesson], trainer: Trainer, threads: int, folder: Path) -> dict[str, Any]:
         names, matrix, offsets, target = pooled(lessons)
         most = min(self.rounds, trainer.max_steps or self.rounds)
-        fold = listwise.folds(target, offsets, self.members, self.seed)
+        fold = listwise.folds(target, offsets, self.folds, self.seed)
         held_out = np.zeros((most, len(matrix)))
-        boosters = []
-        for member in range(self.members):
-            booster = self._train(
-                matrix, offsets, target, np.flatnonzero(fold != member), most, threads, self.seed + member
-            )
-            rows, _ = ragged.rows_within(offsets, np.flatnonzero(fold == member))
+        for k in range(self.folds):
+            booster = self._train(matrix, offsets, target, np.flatnonzero(fold != k), most, threads, self.seed + k)
+            rows, _ = ragged.rows_within(offsets, np.flatnonzero(fold == k))
             held_out[:, rows] = _staged(booster, matrix[rows], most)
-            boosters.append(booster)
         curve = [float(listwise.cross_entropy(logits, target, offsets).mean()) for logits in held_out]
         rounds = int(np.argmin(curve)) + 1
-        for member, booster in enumerate(boosters):
-            booster.save_model(folder / MODEL.format(member), num_iteration=rounds)
+        everything = np.arange(len(fold))
+        for member in range(self.members):
+            seed = self.seed + self.folds + member
+            booster = self._train(matrix, offsets, target, everything, rounds, threads, seed)
+            booster.save_model(folder / MODEL.format(member))
         calibration = listwise.Calibration.fit(held_out[rounds - 1], target, offsets)
         settings = {"features": names, "members": self.members, "scale": calibration.scale, "shift": calibration.shift}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")

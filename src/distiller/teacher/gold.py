@@ -26,9 +26,9 @@ class Gold(Teacher):
         if gold is None:
             raise DistillerError(f"teacher=gold needs gold matches, and {task.name} has none; choose another teacher")
         rows, offsets = task.candidates.of(query_ids)
-        partners = {q: set() for q in gold["query_id"].to_pylist()}
+        partners: dict[int, set[int]] = {}
         for query, candidate in zip(gold["query_id"].to_pylist(), gold["candidate_id"].to_pylist(), strict=True):
-            partners[query].add(candidate)
+            partners.setdefault(query, set()).add(candidate)
         options = task.candidates.candidate_ids[rows]
         asked = np.repeat(query_ids, np.diff(offsets))
         match = np.array(

@@ -72,7 +72,8 @@ class ZeroER(Teacher):
         classes = np.repeat([0, 1], len(x))
         # P(some candidate matches), spread evenly over the candidates of a query, is the prior of each of them.
         spread = np.log(np.diff(offsets))[ragged.owner(offsets)]
-        if np.abs(x).max(initial=0.0) < 1e-9:  # pairs that are all alike tell nothing: "none" is as probable as any match
+        if np.abs(x).max(initial=0.0) < 1e-9:
+            # Pairs that are all alike tell nothing: "none" is as probable as all candidates of a query together.
             return listwise.probabilities(-spread, offsets)
         distribution = np.zeros(0)
         for _ in range(self.iterations):
