@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from distiller import ragged
 from distiller.config import DistillerError
+from distiller.records import rows_of
 
 
 @dataclass
@@ -97,7 +98,7 @@ class CandidateSet(Artifact):
 
     def of(self, query_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the pairs of these queries, in the order asked for, and their offsets."""
-        place = np.searchsorted(self.query_ids, query_ids)
+        place = rows_of(self.query_ids, query_ids, "candidate set's queries")
         return ragged.rows_within(self.offsets, place)
 
 

@@ -240,9 +240,7 @@ def table(card: dict[str, Any]) -> Table:
         shown.add_column(heading, justify="right", no_wrap=True)
     several = len(card["datasets"]) > 1
     for name, dataset in [*card["datasets"].items(), *([("mean", card["mean"])] if several else [])]:
-        sources = [
-            (who, form, scores) for who in SOURCES for form, scores in dataset.get(who, {}).items()
-        ]
+        sources = [(who, form, scores) for who in SOURCES for form, scores in dataset.get(who, {}).items()]
         for i, (who, form, scores) in enumerate(sources or [("not scored: no gold", "", {})]):
             values = [f"{scores[metric]:.3f}" if metric in scores else "" for metric in SHOWN]
             count = f"{scores['queries']:,.0f}" if "queries" in scores else ""

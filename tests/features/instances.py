@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import settings
 from hypothesis import strategies as st
 
-few = settings(deadline=None, derandomize=True, max_examples=25)  # one example takes a tenth of a second
+few = settings(deadline=None, derandomize=True, max_examples=15)  # one example takes a tenth of a second
 WORDS = [
     "sony",
     "camera",

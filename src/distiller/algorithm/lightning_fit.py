@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from distiller.algorithm.sft_module import SFTModule
 from distiller.student.base import NetworkStudent
 from distiller.trainer import Trainer
 
@@ -35,7 +36,7 @@ class Batches:
             yield {name: tensor[rows] for name, tensor in self.tensors.items()}
 
 
-def fit(module: pl.LightningModule, tensors: dict[str, Tensor], student: NetworkStudent, trainer: Trainer) -> None:
+def fit(module: SFTModule, tensors: dict[str, Tensor], student: NetworkStudent, trainer: Trainer) -> None:
     """Train `module` on all rows, validating on all rows after every epoch."""
     with warnings.catch_warnings():
         # Lightning counsels worker processes for loaders and a logger for step counts; tensors in memory need neither.
@@ -55,4 +56,7 @@ def fit(module: pl.LightningModule, tensors: dict[str, Tensor], student: Network
             num_sanity_val_steps=0,
         )
         torch.manual_seed(student.seed)
-        lightning.fit(module, Batches(tensors, student.batch_size, student.seed), Batches(tensors, 2048, None))
+        unseen = Batches(tensors, 2048, None)
+        lightning.fit(module, Batches(tensors, student.batch_size, student.seed), unseen)
+        if not module.curve:  # fewer steps than an epoch has: Lightning has not validated
+            lightning.validate(module, unseen, verbose=False)

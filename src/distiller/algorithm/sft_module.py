@@ -49,8 +49,8 @@ class SFTModule(pl.LightningModule):
         log_p = option_log_probabilities(self.network(batch["features"], batch["present"]), batch["present"])
         loss = sft_loss(log_p, batch["target"])
         own = batch["fold"][None, :] != torch.arange(len(loss), device=loss.device)[:, None]
-        # The sum over members keeps each member's gradient what it would be if it were trained alone.
-        mean = (loss * own).sum() / own.sum() * len(loss)
+        # Each member's own mean, summed: its gradient is what it would be if the member were trained alone (clipping aside).
+        mean = ((loss * own).sum(1) / own.sum(1).clamp(min=1)).sum()
         self._losses.append(mean.detach() / len(loss))
         return mean
 

@@ -19,7 +19,7 @@ from distiller.features.text import Attribute
 SAMPLE = 1500  # candidate pairs on which attributes are compared
 LEAST_LIFT = 0.04  # by how much aligned attributes must agree better on candidates than on shuffled pairs
 PARSED = 0.8  # share of values that must parse for an attribute to hold numbers or dates
-LONGEST_AMOUNT = r"^[^a-z\d]{0,3}(?P<number>\d[\d,]{0,14}(?:\.\d{1,14})?)\D{0,10}$"
+LONGEST_AMOUNT = 25  # characters; an attribute whose values are longer on average holds no plain numbers or dates
 SLOTS = 4  # aligned attributes that get a column of their own, those that tell most first
 
 NULLABLE = frozenset(
@@ -28,7 +28,7 @@ NULLABLE = frozenset(
     + ["attribute.weighted", "prose.max"]
 )  # the only features that can be NaN
 
-_AMOUNT = r"^[^\p{L}\d]{0,3}(?P<number>\d[\d,]{0,14}(?:\.\d{1,14})?)\s*[\p{L}\"'%.]{0,10}$"
+_AMOUNT = r"^[^a-z\d]{0,3}(?P<number>\d[\d,]{0,14}(?:\.\d{1,14})?)\D{0,10}$"
 _DATE = r"^(?P<year>1[5-9]\d\d|20\d\d)(?:[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2}))?(?:[ t].*)?$"
 
 

@@ -1,5 +1,6 @@
 """Records as sparse bags of tokens or character n-grams over one vocabulary, and what the bags of a pair share."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +75,7 @@ def gram_bags(queries: pa.Array, candidates: pa.Array, size: int) -> Vocabulary:
     chunk_of = (np.cumsum(lengths) - lengths) // GRAM_CHUNK
     starts = np.flatnonzero(np.diff(chunk_of, prepend=-1))
     rows, columns, counts = [], [], []
-    for start, end in zip(starts, np.r_[starts[1:], len(texts)], strict=True):
+    for start, end in itertools.pairwise([*starts, len(texts)]):
         length = lengths[start:end]
         letters = _letters(texts.slice(start, end - start))
         code = np.zeros(max(len(letters) - size + 1, 0), dtype=np.uint64)

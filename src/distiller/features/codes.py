@@ -30,7 +30,10 @@ class Codes:
 def codes(queries: Views, candidates: Views) -> Codes:
     """Codes of both tables."""
     vocabulary = token_bags(
-        squeezed_codes(queries.all_digits), squeezed_codes(candidates.all_digits), CODE, r"^.{" + str(LEAST) + r",40}$"
+        squeezed_codes(queries.digits_folded),
+        squeezed_codes(candidates.digits_folded),
+        CODE,
+        r"^.{" + str(LEAST) + r",40}$",
     )
     return Codes(vocabulary, _strings(vocabulary.tokens), (_squeezed(queries.all), _squeezed(candidates.all)))
 

@@ -28,7 +28,7 @@ def numbers(queries: Views, candidates: Views) -> Numbers:
     for view in ("key", "all"):
         texts = []
         for side in (queries, candidates):
-            text = number_words(getattr(side, f"{view}_digits"))
+            text = number_words(side.key_folded if view == "key" else side.digits_folded)
             if view == "key":
                 for roman, value in ROMAN.items():
                     text = pc.replace_substring_regex(text, rf"([a-z]) {roman}\b", rf"\1 {value}")

@@ -14,7 +14,7 @@ from distiller.features.numbers import number_features, numbers
 from distiller.features.similarity import text_features, texts
 from distiller.features.text import attributes, key_names, views
 
-VERSION = 2  # raised whenever the same records would give other features
+VERSION = 3  # raised whenever the same records would give other features
 CHUNK = 4_000_000  # entries of n-gram bags whose pairs are compared at a time: bounds memory, does not change results
 LEAST_ENTRIES = 1000  # what a pair counts for at least
 

@@ -122,15 +122,15 @@ def key_names(columns: list[Attribute]) -> list[str]:
 class Views:
     """Texts of every record of one table, each [n_records]: everything, the key, the short attributes, the prose.
 
-    `*_digits` joins only values that contain a digit, with their punctuation.
+    `key_folded` is the key with its punctuation, `digits_folded` all values that contain a digit with theirs.
     """
 
     all: pa.Array
     key: pa.Array
     short: pa.Array
     prose: pa.Array
-    all_digits: pa.Array
-    key_digits: pa.Array
+    key_folded: pa.Array
+    digits_folded: pa.Array
 
 
 def views(queries: list[Attribute], candidates: list[Attribute], rows: tuple[int, int]) -> tuple[Views, Views]:
@@ -149,8 +149,8 @@ def _views(columns: list[Attribute], keys: set[str], rows: int) -> Views:
         key=joined([c.words for c in columns if c.name in keys], rows),
         short=joined([c.words for c in columns if not c.is_prose], rows),
         prose=joined([c.words for c in columns if c.is_prose], rows),
-        all_digits=joined([_with_digit(c.folded) for c in columns], rows),
-        key_digits=joined([_with_digit(c.folded) for c in columns if c.name in keys], rows),
+        key_folded=joined([c.folded for c in columns if c.name in keys], rows),
+        digits_folded=joined([_with_digit(c.folded) for c in columns], rows),
     )
 
 

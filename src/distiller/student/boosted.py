@@ -55,7 +55,7 @@ class Boosted(DirectStudent):
         for member in range(self.members):
             seed = self.seed + self.folds + member
             booster = self._train(matrix, offsets, target, everything, rounds, threads, seed)
-            booster.save_model(folder / MODEL.format(member))
+            (folder / MODEL.format(member)).write_text(booster.model_to_string(), encoding="utf-8")
         calibration = listwise.Calibration.fit(held_out[rounds - 1], target, offsets)
         settings = {"features": names, "members": self.members, "scale": calibration.scale, "shift": calibration.shift}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
@@ -88,6 +88,7 @@ class Boosted(DirectStudent):
             "num_leaves": self.leaves,
             "min_data_in_leaf": self.min_leaf,
             "min_sum_hessian_in_leaf": 1e-3,
+            "feature_pre_filter": False,
             "feature_fraction": self.feature_share,
             "bagging_fraction": self.row_share,
             "bagging_freq": 1,
@@ -98,7 +99,13 @@ class Boosted(DirectStudent):
             "force_row_wise": True,
             "verbosity": -1,
         }
-        return lightgbm.train(settings, lightgbm.Dataset(matrix[rows], free_raw_data=True), num_boost_round=rounds)
+        try:
+            return lightgbm.train(settings, lightgbm.Dataset(matrix[rows], free_raw_data=True), num_boost_round=rounds)
+        except lightgbm.basic.LightGBMError as error:
+            raise DistillerError(
+                f"student=boosted cannot learn from {len(queries)} queries with {len(rows)} pairs ({error}); "
+                "give the teacher more queries with selector.budget, or use student=comparator"
+            ) from error
 
     def answer(
         self, checkpoint: Checkpoint, task: Task, query_ids: np.ndarray, trainer: Trainer, threads: int

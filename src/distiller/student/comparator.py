@@ -34,7 +34,7 @@ class Comparator(NetworkStudent):
     layers: Annotated[int, Field(ge=0)] = 1
     heads: Annotated[int, Field(ge=1)] = 4
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    members: Annotated[int, Field(ge=1)] = 5
+    members: Annotated[int, Field(ge=2)] = 5
     epochs: Annotated[int, Field(ge=1)] = 25
     batch_size: Annotated[int, Field(ge=1)] = 128
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
@@ -52,16 +52,16 @@ class Comparator(NetworkStudent):
         torch.manual_seed(self.seed)
         network = SetNetwork(self.members, scaled.shape[1], self.width, self.layers, self.heads, self.dropout)
         features, present, wanted = _padded(scaled, offsets, target)
-        fold = listwise.folds(target, offsets, max(self.members, 2), self.seed)
+        fold = listwise.folds(target, offsets, self.members, self.seed)
         tensors = {"features": features, "present": present, "target": wanted, "fold": torch.from_numpy(fold)}
 
         def save(held_out: np.ndarray, folder: Path) -> dict[str, Any]:
-            from safetensors.torch import save_file
+            from safetensors.torch import save
 
             logits = held_out[present.numpy()].astype(float)
             calibration = listwise.Calibration.fit(logits, target, offsets)
             weights = {**network.state_dict(), "center": torch.from_numpy(center), "scale": torch.from_numpy(scale)}
-            save_file({k: v.contiguous() for k, v in weights.items()}, folder / WEIGHTS)
+            (folder / WEIGHTS).write_bytes(save({k: v.contiguous() for k, v in weights.items()}))
             shape = {"members": self.members, "width": self.width, "layers": self.layers, "heads": self.heads}
             settings = {"features": names, "shape": shape, "scale": calibration.scale, "shift": calibration.shift}
             (folder / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
