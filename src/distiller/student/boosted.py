@@ -43,9 +43,12 @@ class Boosted(DirectStudent):
     def fit(self, lessons: list[Lesson], trainer: Trainer, threads: int, folder: Path) -> dict[str, Any]:
         names, matrix, offsets, target = pooled(lessons)
         most = min(self.rounds, trainer.max_steps or self.rounds)
-        fold = listwise.folds(target, offsets, self.folds, self.seed)
+        n_folds = min(self.folds, len(offsets) - 1)
+        if n_folds < 2:
+            raise DistillerError("student=boosted needs answers to at least two queries; raise selector.budget")
+        fold = listwise.folds(target, offsets, n_folds, self.seed)
         held_out = np.zeros((most, len(matrix)))
-        for k in range(self.folds):
+        for k in range(n_folds):
             booster = self._train(matrix, offsets, target, np.flatnonzero(fold != k), most, threads, self.seed + k)
             rows, _ = ragged.rows_within(offsets, np.flatnonzero(fold == k))
             held_out[:, rows] = _staged(booster, matrix[rows], most)
