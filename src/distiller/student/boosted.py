@@ -29,11 +29,11 @@ class Boosted(DirectStudent):
 
     USES_FEATURES = True
 
-    rounds: Annotated[int, Field(ge=1)] = 300
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
+    rounds: Annotated[int, Field(ge=1)] = 500
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.03
     leaves: Annotated[int, Field(ge=2)] = 15
     min_leaf: Annotated[int, Field(ge=1)] = 20
-    feature_share: Annotated[float, Field(gt=0, le=1)] = 0.3
+    feature_share: Annotated[float, Field(gt=0, le=1)] = 0.15
     row_share: Annotated[float, Field(gt=0, le=1)] = 0.8
     l2: Annotated[float, Field(ge=0)] = 5.0
     folds: Annotated[int, Field(ge=2)] = 5
