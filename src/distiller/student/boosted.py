@@ -1,6 +1,5 @@
 """A student of boosted trees over similarity features: trained in seconds on a processor, answers in microseconds."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,10 +11,11 @@ from distiller.artifacts import AnswerSet, Checkpoint
 from distiller.config import DistillerError, component
 from distiller.student import listwise
 from distiller.student.base import DirectStudent, Lesson, pooled
+from distiller.student.calibrated import calibrated_answers, settings_for, write_settings
 from distiller.task import Task
 from distiller.trainer import Trainer
 
-MODEL, SETTINGS = "trees-{}.txt", "student.json"
+MODEL = "trees-{}.txt"
 
 
 @component
@@ -61,7 +61,7 @@ class Boosted(DirectStudent):
             (folder / MODEL.format(member)).write_text(booster.model_to_string(), encoding="utf-8")
         calibration = listwise.Calibration.fit(held_out[rounds - 1], target, offsets)
         settings = {"features": names, "members": self.members, "scale": calibration.scale, "shift": calibration.shift}
-        (folder / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
+        write_settings(folder, settings)
         corrected = calibration(held_out[rounds - 1])
         return {
             "rounds": rounds,
@@ -114,25 +114,15 @@ class Boosted(DirectStudent):
         self, checkpoint: Checkpoint, task: Task, query_ids: np.ndarray, trainer: Trainer, threads: int
     ) -> AnswerSet:
         lightgbm = _lightgbm()
-        settings = json.loads((checkpoint.folder / SETTINGS).read_text(encoding="utf-8"))
-        if settings["features"] != task.features.names:
-            raise DistillerError(
-                f"the student in {checkpoint.folder} was trained on other features than {task.name} has; train it anew"
-            )
-        rows, offsets = task.candidates.of(query_ids)
+        settings = settings_for(checkpoint, task)
+        rows, _ = task.candidates.of(query_ids)
         matrix = task.features.matrix[rows]
         logits = np.zeros(len(rows))
         for member in range(settings["members"]):
             booster = lightgbm.Booster(model_file=checkpoint.folder / MODEL.format(member))
             logits += booster.predict(matrix, raw_score=True, num_threads=threads) / settings["members"]
-        distribution = listwise.probabilities(
-            listwise.Calibration(settings["scale"], settings["shift"])(logits), offsets
-        )
-        begins = ragged.option_offsets(offsets)
-        choice = ragged.first_maximum(distribution, begins) - begins[:-1]
-        return AnswerSet.make(
-            self.label(), query_ids, task.candidates.candidate_ids[rows], offsets, choice, distribution
-        )
+        calibration = listwise.Calibration(settings["scale"], settings["shift"])
+        return calibrated_answers(self.label(), task, query_ids, calibration(logits))
 
 
 def _staged(booster: Any, matrix: np.ndarray, rounds: int) -> np.ndarray:

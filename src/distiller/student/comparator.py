@@ -1,6 +1,5 @@
 """A student of a small network over similarity features that compares the candidates of a query with each other."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,14 +8,15 @@ from pydantic import Field
 
 from distiller import ragged
 from distiller.artifacts import AnswerSet, Checkpoint
-from distiller.config import DistillerError, component, runtime
+from distiller.config import component, runtime
 from distiller.features import dense
 from distiller.student import listwise
 from distiller.student.base import Lesson, NetworkStudent, Schooling, pooled
+from distiller.student.calibrated import calibrated_answers, settings_for, write_settings
 from distiller.task import Task
 from distiller.trainer import Trainer
 
-WEIGHTS, SETTINGS = "network.safetensors", "student.json"
+WEIGHTS = "network.safetensors"
 
 
 @component
@@ -64,7 +64,7 @@ class Comparator(NetworkStudent):
             (folder / WEIGHTS).write_bytes(save({k: v.contiguous() for k, v in weights.items()}))
             shape = {"members": self.members, "width": self.width, "layers": self.layers, "heads": self.heads}
             settings = {"features": names, "shape": shape, "scale": calibration.scale, "shift": calibration.shift}
-            (folder / SETTINGS).write_text(json.dumps(settings, indent=1), encoding="utf-8")
+            write_settings(folder, settings)
             corrected = calibration(logits)
             return {
                 "scale": calibration.scale,
@@ -83,11 +83,7 @@ class Comparator(NetworkStudent):
 
         from distiller.student.set_network import SetNetwork
 
-        settings = json.loads((checkpoint.folder / SETTINGS).read_text(encoding="utf-8"))
-        if settings["features"] != task.features.names:
-            raise DistillerError(
-                f"the student in {checkpoint.folder} was trained on other features than {task.name} has; train it anew"
-            )
+        settings = settings_for(checkpoint, task)
         weights = load_file(checkpoint.folder / WEIGHTS)
         center, scale = weights.pop("center").numpy(), weights.pop("scale").numpy()
         network = SetNetwork(inputs=len(center), dropout=0.0, **settings["shape"])
@@ -106,14 +102,8 @@ class Comparator(NetworkStudent):
             with torch.inference_mode():
                 mean = network(features.to(device), present.to(device)).mean(0).float().cpu()
             logits[inner] = mean[present].numpy()
-        distribution = listwise.probabilities(
-            listwise.Calibration(settings["scale"], settings["shift"])(logits), offsets
-        )
-        begins = ragged.option_offsets(offsets)
-        choice = ragged.first_maximum(distribution, begins) - begins[:-1]
-        return AnswerSet.make(
-            self.label(), query_ids, task.candidates.candidate_ids[rows], offsets, choice, distribution
-        )
+        calibration = listwise.Calibration(settings["scale"], settings["shift"])
+        return calibrated_answers(self.label(), task, query_ids, calibration(logits))
 
 
 def _standardised(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
