@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from conformance import built, choices, listed
+from conformance import built, choices, listed, part
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,7 +91,7 @@ CLASSES = {listed(group, choice)["_target_"]: (group, choice) for group, choice 
 
 @pytest.mark.parametrize(("group", "choice"), CLASSES.values(), ids=CLASSES)
 def test_every_field_decides_the_key_unless_it_only_changes_speed(group: str, choice: str) -> None:
-    component = getattr(built(f"{group}={choice}"), group)
+    component = part(group, choice)
     before = Store.key("X", 1, [component], [])
     assert Store.key("X", 1, [copy(component)], []) == before
     for field in dataclasses.fields(component):

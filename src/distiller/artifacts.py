@@ -136,9 +136,12 @@ class AnswerSet(Artifact):
 
     options: candidate ids in the order shown, [k]. choice: 0 for "none of them", else 1..k; null iff parse is failed.
     distribution: probabilities of options 0..k, [k + 1], or null where the source gives only its choice.
+    rationale: why, in the source's own words. justifications: for every option 0..k, what speaks for it, or null.
+    text: the reply as it came. confidence: the source's own statement of how sure it is, in [0, 1], or null.
     seconds: what this one answer took. tokens_in, tokens_out: null for sources that are not language models.
     """
 
+    VERSION = 2
     SCHEMA = pa.schema(
         [
             ("query_id", pa.int64()),
@@ -147,6 +150,8 @@ class AnswerSet(Artifact):
             ("choice", pa.int16()),
             ("distribution", pa.list_(pa.float32())),
             ("rationale", pa.string()),
+            ("justifications", pa.list_(pa.string())),
+            ("confidence", pa.float32()),
             ("parse", pa.string()),
             ("text", pa.string()),
             ("tokens_in", pa.int32()),

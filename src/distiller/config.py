@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform
 
@@ -77,11 +77,20 @@ def identity(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, Path) else value
 
 
+def nested(value: Any) -> Iterator[Component]:
+    """A component and all components among its fields, from the outside in."""
+    if isinstance(value, Component) and dataclasses.is_dataclass(value):
+        yield value
+        for f in dataclasses.fields(value):
+            yield from nested(getattr(value, f.name))
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from nested(each)
+
+
 def declares(value: Any, what: Literal["USES_GOLD", "USES_FEATURES"]) -> bool:
     """Whether a component, or a component among its fields, declares that it uses this."""
-    if isinstance(value, Component) and dataclasses.is_dataclass(value):
-        return getattr(value, what) or any(declares(getattr(value, f.name), what) for f in dataclasses.fields(value))
-    return isinstance(value, Mapping) and any(declares(v, what) for v in value.values())
+    return any(getattr(each, what) for each in nested(value))
 
 
 def uses_gold(value: Any) -> bool:

@@ -31,7 +31,8 @@ class Store(Component):
 
     key = SHA-256 over canonical JSON of kind, schema version, identities of the components, keys of the inputs.
     A folder appears by one rename, its manifest written last, so what is there is whole; a lock per key makes the
-    second of two jobs wait and reuse. A folder whose files do not fit its manifest is made again.
+    second of two jobs wait and reuse. A folder whose files do not fit its manifest is made again, and so is an artifact
+    whose facts call it `incomplete` (a teacher that could not be asked everything); its key names its contents as well.
     """
 
     root: Path = Path("outputs/store")
@@ -82,14 +83,17 @@ class Store(Component):
             lock.acquire()
         try:
             manifest = _whole(folder)
-            reused = manifest is not None
-            if manifest is None:
+            reused = manifest is not None and not manifest["facts"].get("incomplete")
+            if not reused:
                 described = {"components": [identity(c) for c in components], "inputs": list(inputs)}
                 with self._writable(folder):
                     manifest = self._write(folder, {"kind": kind, "key": key, **described}, write)
+            assert manifest is not None
+            artifact = read(folder)
         finally:
             lock.release()
-        artifact = read(folder)
+        if manifest["facts"].get("incomplete"):  # what is made of it must not be taken for what is made of the whole
+            key = hashlib.sha256(json.dumps([key, manifest["files"]], sort_keys=True).encode()).hexdigest()
         artifact.key, artifact.seconds, artifact.reused = key, manifest["seconds"], reused
         artifact.facts = manifest["facts"]
         return artifact

@@ -1,6 +1,6 @@
 """One dataset ready to be matched: its records, its candidate set, and similarity features when somebody asks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from distiller import features
 from distiller.artifacts import Artifact, CandidateSet
+from distiller.budget import Ledger
 from distiller.records import Records, rows_of
 from distiller.store import Store
 
@@ -43,12 +44,16 @@ class FeatureSet(Artifact):
 
 @dataclass(frozen=True)
 class Task:
-    """What components see of a dataset: records without gold, and what blocking kept of them."""
+    """What components see of a dataset: records without gold, and what blocking kept of them.
+
+    ledger: what the whole run, all its datasets, has spent on teachers.
+    """
 
     records: Records
     candidates: CandidateSet
     store: Store
     threads: int = 2
+    ledger: Ledger = field(default_factory=Ledger.without_limit)
 
     @property
     def name(self) -> str:
