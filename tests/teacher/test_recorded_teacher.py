@@ -4,6 +4,7 @@ import gzip
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from matching_instances import DATA, Instance, needs_data, real_task
 
@@ -109,3 +110,39 @@ def test_a_broken_recording_is_named(tmp_path):
             DistillerError, match=r"someone.jsonl.gz is not a readable annotation file .*; fetch it again"
         ):
             Recorded(name="someone").annotate(task, np.array([1]))
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["abt-buy", "tmdb-tvdb"])
+def test_replies_can_be_read_anew_from_their_text(name):
+    """Well-formed replies say the same; of the others only what was given up, or was taken from the question, changes."""
+    task, _, _ = real_task(name)
+    changed = 0
+    for teacher in TEACHERS:
+        filed, anew = (
+            Recorded(name=teacher, missing="skip", reading=reading).annotate(task, task.candidates.query_ids)
+            for reading in ("file", "text")
+        )
+        kept = ["query_id", "source", "options", "text", "seconds"]
+        assert anew.table.select(kept).equals(filed.table.select(kept))
+        exact = filed.table["parse"].to_numpy() == Parse.EXACT
+        assert (anew.table["parse"].to_numpy()[exact] == Parse.EXACT).all()
+        assert (anew.choice[exact] == filed.choice[exact]).all()
+        assert anew.table["rationale"].filter(pa.array(exact)).equals(filed.table["rationale"].filter(pa.array(exact)))
+        changed += (anew.choice != filed.choice).sum()
+    assert changed == {"abt-buy": 2, "tmdb-tvdb": 26}[name]
+
+
+def test_a_recorded_text_decides_when_it_is_read_anew(tmp_path):
+    whole = r'{"answer": "[1]", "explanation": "O\'Hara"}'
+    task = recording(
+        tmp_path,
+        reply(1, [5, 6], 0, "unparsed", answer_raw=whole, explanation=None),
+        reply(2, [5], 1, answer_raw="[1]", explanation='says "so"'),
+        reply(3, [7], 0, "timeout", answer_raw=None, explanation=None),
+    )
+    filed, anew = (Recorded(name="someone", reading=r).annotate(task, np.array([1, 2, 3])) for r in ("file", "text"))
+    assert filed.choice.tolist() == [-1, 1, -1]
+    assert anew.choice.tolist() == [1, 1, -1]
+    assert anew.table["parse"].to_pylist() == ["recovered", "exact", "failed"]
+    assert anew.table["rationale"].to_pylist() == ["O'Hara", 'says "so"', None]

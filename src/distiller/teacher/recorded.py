@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from distiller.artifacts import AnswerSet, Parse
 from distiller.config import DistillerError, component, nearest
+from distiller.elicitation.base import Reading
+from distiller.elicitation.replies import read_object
 from distiller.task import Task
 from distiller.teacher.base import Teacher
 
@@ -23,10 +25,13 @@ class Recorded(Teacher):
 
     A reply without a number, or with a number beyond the list, is a failed parse: counted wrong, never learnt from.
     missing: what to do about queries without a recorded answer: `error` names their number, `skip` leaves them out.
+    reading: where the number comes from: `file` takes it as the file says it was read, which is how the paper's figures
+      came about; `text` reads the recorded reply anew, by the rules for replies of today (see `elicitation.replies`).
     """
 
     name: str
     missing: Literal["error", "skip"] = "error"
+    reading: Literal["file", "text"] = "file"
 
     def label(self) -> str:
         return self.name
@@ -60,19 +65,36 @@ class Recorded(Teacher):
         ids = np.array([r["query_id"] for r in asked], dtype=np.int64)
         options = [r["options"] for r in asked]
         _check_same_candidates(task, ids, options)
-        parse = [READ.get(r["read"], Parse.FAILED) for r in asked]
-        choice = [r["answer"] if p is not Parse.FAILED else -1 for r, p in zip(asked, parse, strict=True)]
+        readings = [(as_filed if self.reading == "file" else read_anew)(record) for record in asked]
         return AnswerSet.make(
             self.label(),
             ids,
             np.concatenate([np.asarray(o, dtype=np.int64) for o in options]),
             np.r_[0, np.cumsum([len(o) for o in options])],
-            np.array(choice),
+            np.array([reading.choice for reading in readings]),
             seconds=np.array([r["seconds"] or 0.0 for r in asked]),
-            parse=[p.value for p in parse],
-            rationale=[r["explanation"] for r in asked],
+            parse=[reading.parse.value for reading in readings],
+            rationale=[reading.rationale for reading in readings],
             text=[r["answer_raw"] for r in asked],
         )
+
+
+def as_filed(record: dict[str, Any]) -> Reading:
+    """What a recorded reply says according to its file."""
+    parse = READ.get(record["read"], Parse.FAILED)
+    choice = -1 if parse is Parse.FAILED else record["answer"]
+    return Reading(choice, parse, record["explanation"])
+
+
+def read_anew(record: dict[str, Any]) -> Reading:
+    """What a recorded reply says according to our own rules.
+
+    Where the reply was the JSON asked for, the file has kept its two fields, which are put together again.
+    """
+    text, explanation = record["answer_raw"], record["explanation"]
+    if text is not None and explanation is not None and '"answer"' not in text:
+        text = json.dumps({"answer": text, "explanation": explanation})
+    return read_object(text, len(record["options"]), ("answer", "explanation"))
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
