@@ -36,12 +36,16 @@ _TABLE.write_text("id,name\na,acme drill 500\nb,acme saw 70\n", encoding="utf-8"
 NEEDED = {
     "dataset=tables": [f"dataset.queries={_TABLE}", f"dataset.candidates={_TABLE}"],
     "teacher=recorded": ["teacher.name=qwen2.5-32b"],
+    "teacher=openai": ["teacher.model=loopback"],
+    "teacher=trained": ["teacher.source.name=qwen2.5-32b", "teacher.student.rounds=20", "teacher.student.members=1"],
     "selector=disagreement": [
         "+teacher@selector.sources.one=zeroer",
         "+teacher@selector.sources.two=zeroer",
         "selector.sources.two.iterations=1",
     ],
 }
+#: Groups whose choices are parts of a teacher: where they stand, and a teacher that has such a part.
+INNER = {group: f"{group}@teacher.{group}" for group in ("engine", "elicitation")}
 TINY = ["dataset.queries=80", "dataset.candidates=100", "dataset.near_duplicates=0.3"]
 
 
@@ -52,9 +56,10 @@ def choices(group: str | None = None) -> list[tuple[str, str]]:
 
 
 def listed(group: str, choice: str) -> dict[str, Any]:
-    """The file of a choice as it is written, without Hydra's own keys."""
+    """The file of a choice as it is written: its keys, and the fields that its defaults list fills with other choices."""
     written = yaml.safe_load((CONF / group / f"{choice}.yaml").read_text(encoding="utf-8"))
-    return {key: value for key, value in written.items() if key != "defaults"}
+    chosen = [key for each in written.pop("defaults", []) if isinstance(each, dict) for key in each]
+    return written | {key.partition("@")[2]: None for key in chosen if not key.startswith("override ")}
 
 
 @functools.cache
@@ -73,6 +78,17 @@ def built(*overrides: str) -> Experiment:
     experiment = build(composed(*overrides))
     assert isinstance(experiment, Experiment)
     return experiment
+
+
+def word(group: str, choice: str) -> tuple[str, ...]:
+    """What to write on the command line for a choice."""
+    return ("teacher=qwen2.5-14b", f"{INNER[group]}={choice}") if group in INNER else (f"{group}={choice}",)
+
+
+def part(group: str, choice: str, *overrides: str) -> Any:
+    """The component that a choice describes."""
+    experiment = built(*word(group, choice), *overrides)
+    return getattr(experiment.teacher if group in INNER else experiment, group)
 
 
 def unset(config: DictConfig, group: str) -> list[str]:

@@ -191,7 +191,10 @@ def test_the_seed_of_the_run_is_the_seed_of_every_part_that_draws() -> None:
         ("selector.budget=true", "selector.budget: must be a fraction in (0, 1]"),
         ("selector.budget=0 seed=text", "seed: must be a valid integer"),
         ("threads=0", "threads: must be greater than or equal to 1, got 0"),
-        ("until=train", "until: must be 'config', 'block', 'select', 'elicit', 'distil', 'predict' or 'score'"),
+        (
+            "until=train",
+            "until: must be 'config', 'block', 'select', 'forecast', 'elicit', 'distil', 'predict' or 'score'",
+        ),
         ("trainer.precision=8", "trainer.precision: must be '32-true'"),
         ("student.members=0", "student.members: must be greater than or equal to"),
         ("blocker.direction=both", "blocker.direction: must be "),

@@ -2,17 +2,21 @@
 
 import importlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import conformance as must
 import numpy as np
 import pytest
-from conformance import bench, bench_for, built, choices, composed
+from conformance import bench, bench_for, built, choices, composed, part
+from loopback_server import Loopback
+from tiny_model import tiny_checkpoint
 
 from distiller.artifacts import AnswerSet
 from distiller.config import Component, identity
 from distiller.experiment import Experiment
+from distiller.teacher.llm import LLM
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -22,13 +26,9 @@ def of(group: str) -> Any:
     marked = []
     for _, choice in choices(group):
         text = (must.CONF / group / f"{choice}.yaml").read_text(encoding="utf-8")
-        real = "data.root" in text or "recorded.Recorded" in text
+        real = any(word in text for word in ("data.root", "recorded.Recorded", "source: recorded"))
         marked.append(pytest.param(choice, marks=[pytest.mark.needs_data] if real else []))
     return pytest.mark.parametrize("choice", marked)
-
-
-def part(group: str, choice: str, *overrides: str) -> Any:
-    return getattr(built(f"{group}={choice}", *overrides), group)
 
 
 @pytest.mark.parametrize(("group", "choice"), choices())
@@ -40,8 +40,10 @@ def test_a_choice_is_its_class_written_out_field_by_field(group: str, choice: st
     assert issubclass(cls, Component)
     assert cls.__doc__
     assert sorted(written) == must.init_fields(cls)
-    config = composed(f"{group}={choice}")
-    assert not must.unset(config, group), "give tests/conformance.py a value for these mandatory fields"
+    config = composed(*must.word(group, choice))
+    assert not must.unset(config, "teacher" if group in must.INNER else group), (
+        "give tests/conformance.py a value for these mandatory fields"
+    )
     component = part(group, choice)
     assert type(component) is cls
     assert identity(component)["class"] == f"{module}.{name}"
@@ -51,7 +53,7 @@ def test_every_part_of_an_experiment_is_a_group_with_choices_or_is_in_the_main_f
     config = composed()
     assert sorted(config) == ["_target_", *must.init_fields(Experiment)]
     groups = {group for group, _ in choices()}
-    assert groups == {key for key in must.init_fields(Experiment) if (must.CONF / key).is_dir()}
+    assert groups - set(must.INNER) == {key for key in must.init_fields(Experiment) if (must.CONF / key).is_dir()}
 
 
 @of("dataset")
@@ -111,9 +113,21 @@ def test_a_protocol_keeps_what_is_scored_apart_from_what_is_learnt(choice: str) 
         assert not np.isin(test, selected).any()
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """Words that give a language model teacher a real small model: random weights, and a server for those behind one."""
+    tiny = tiny_checkpoint(tmp_path_factory.mktemp("model") / "tiny")
+    with Loopback() as server:
+        yield [f"teacher.model={tiny}", f"teacher.engine.url={server.url}", "elicitation@teacher.elicitation=label"]
+
+
 @of("teacher")
-def test_a_teacher_answers_exactly_the_queries_asked_about_their_candidates(choice: str) -> None:
+def test_a_teacher_answers_exactly_the_queries_asked_about_their_candidates(choice: str, model: list[str]) -> None:
     teacher = part("teacher", choice)
+    if isinstance(teacher, LLM):
+        served = choice == "openai"
+        teacher = part("teacher", choice, model[1] if served else model[0], model[2])
+        teacher.ready(bench().task.store)
     own = bench_for(teacher)
     everyone = own.task.candidates.query_ids
     assert teacher.label()

@@ -72,6 +72,57 @@ def wrong(tables: Path) -> dict[str, tuple[list[str], list[str]]]:
             [*real, "teacher=recorded", "teacher.name=llama3.1-70b", "selector=random"],
             ["llama3.1-70b", "teacher.missing=skip"],
         ),
+        "an engine that is no part of the run": (
+            ["teacher=qwen2.5-14b", "engine=vllm"],
+            ["engine", "engine@teacher.engine=CHOICE"],
+        ),
+        "a way of asking of a teacher that asks nobody": (
+            ["elicitation=label"],
+            ["elicitation", "elicitation@teacher.elicitation=CHOICE", "teacher=llama3-8b"],
+        ),
+        "a field of an engine": (
+            ["teacher=openai", "teacher.model=x", "engine.timeout=3"],
+            ["engine.timeout", "write teacher.engine.timeout=VALUE"],
+        ),
+        "an unknown engine": (["teacher=qwen2.5-14b", "engine@teacher.engine=vlm"], ["engine=vlm", "'vllm'"]),
+        "a model that must be named": (["teacher=openai"], ["teacher.model", "must be set"]),
+        "a model that is in no folder": (
+            ["teacher=qwen2.5-14b", "teacher.model=/nowhere/model"],
+            ["model /nowhere/model", "no such folder"],
+        ),
+        "a model that cannot be fetched": (
+            ["teacher=llama3-8b"],
+            ["'meta-llama/Llama-3.1-8B-Instruct'", "set model to a local folder"],
+        ),
+        "a server that is not there": (
+            ["teacher=openai", "teacher.model=x", "teacher.engine.url=http://127.0.0.1:9/v1"],
+            ["http://127.0.0.1:9/v1 does not answer", "engine.url"],
+        ),
+        "neither server nor key": (
+            ["teacher=openai", "teacher.model=x", "teacher.engine.key_variable=NOT_SET_ANYWHERE"],
+            ["NOT_SET_ANYWHERE is not set", "engine.url"],
+        ),
+        "samples that cannot differ": (
+            ["teacher=qwen2.5-14b", "teacher.samples=3"],
+            ["teacher", "samples=3", "elicitation.temperature"],
+        ),
+        "a temperature for scores": (
+            [
+                *("teacher=qwen2.5-14b", "elicitation@teacher.elicitation=label"),
+                *("teacher.elicitation.reply=score", "teacher.elicitation.temperature=1"),
+            ],
+            ["teacher.elicitation", "temperature=1", "reply=score"],
+        ),
+        "an explanation tested that nobody gives": (
+            ["teacher=qwen2.5-14b", "elicitation@teacher.elicitation=label", "teacher.counterfactual=true"],
+            ["teacher", "counterfactual=true needs explanations"],
+        ),
+        "a budget below nothing": (["budget.max_cost=-1"], ["budget.max_cost", "greater than 0", "-1"]),
+        "a vote counted in an unknown way": (
+            ["teacher=vote", "teacher.method=dawid-sken"],
+            ["teacher.method", "'dawid-skene'", "'dawid-sken'"],
+        ),
+        "a small teacher without a large one": (["teacher=trained"], ["teacher.source.name", "must be set"]),
         "data nowhere and no network": (
             [*real, f"data.root={tables}/nothing", f"data.cache={tables}/cache", "data.url=http://127.0.0.1:9"],
             ["abt-buy", "127.0.0.1:9"],
@@ -90,7 +141,7 @@ def test_what_is_wrong_is_said_without_a_traceback_and_nothing_half_done_is_left
     command: Commands, tables: Path, tmp_path: Path, case: str
 ) -> None:
     words, said = wrong(tables)[case]
-    outcome = command(QUIET, *here(tmp_path), *words, folder=tmp_path)
+    outcome = command(QUIET, *here(tmp_path), *words, folder=tmp_path, HF_HUB_OFFLINE="1", OPENAI_BASE_URL="")
     assert outcome.code == 1, outcome.out + outcome.err
     assert "Traceback" not in outcome.out + outcome.err
     for part in said:

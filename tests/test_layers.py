@@ -14,15 +14,16 @@ PACKAGE = ROOT / "src" / "distiller"
 #: From the bottom up; what stands on one line may not know each other.
 LAYERS = [
     {"config"},
-    {"records", "ragged"},
+    {"records", "ragged", "budget"},
     {"artifacts"},
     {"store"},
     {"features"},
     {"task"},
-    {"metrics"},
+    {"metrics", "rationale"},
     {"dataset"},
     {"blocker"},
-    {"trainer"},
+    {"trainer", "engine"},
+    {"elicitation"},
     {"student"},
     {"algorithm"},
     {"teacher"},
@@ -34,10 +35,12 @@ LAYERS = [
     {"tracking"},
     {"pipeline"},
     {"scorecard"},
-    {"cli"},
+    {"cli", "recordings"},
+    {"command"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
-HEAVY = ["torch", "pytorch_lightning", "lightgbm", "sklearn", "wandb", "transformers", "vllm", "rich", "requests"]
+HEAVY = ["torch", "pytorch_lightning", "lightgbm", "sklearn", "wandb", "transformers", "vllm", "openai", "ray"]
+HEAVY += ["rich", "requests"]
 
 
 def module_name(path: Path) -> str:

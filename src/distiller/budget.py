@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -141,6 +141,22 @@ class Forecast:
 def _range(interval: Interval, shape: str) -> str:
     low, middle, high = (format(value, shape) for value in interval)
     return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def scaled(forecast: Forecast, by: Interval) -> Forecast:
+    """The forecast with the ends and the middle of every interval multiplied, each by its own factor."""
+
+    def times(interval: Interval) -> Interval:
+        low, middle, high = (value * factor for value, factor in zip(interval, by, strict=True))
+        return low, middle, high
+
+    return replace(
+        forecast,
+        tokens_in=times(forecast.tokens_in),
+        tokens_out=times(forecast.tokens_out),
+        cost=times(forecast.cost),
+        seconds=times(forecast.seconds) if forecast.seconds else None,
+    )
 
 
 def total_forecast(forecasts: list[Forecast]) -> Forecast | None:

@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from distiller.budget import SPENT
 from distiller.config import ConfigurationError, DistillerError, build, nearest
 
 #: What a disk says when nothing can be written to it: a fault of the place, not of the program.
@@ -78,6 +79,8 @@ def _flat(card: dict[str, Any]) -> dict[str, float]:
         final = forms.get("one_to_one", forms.get("plain"))
         if final is not None:
             flat[f"f1/{name}"] = float(final["pair_f1"])
+        spent = {key: value for key, value in dataset.get("spent", {}).items() if key in SPENT}
+        flat |= {f"spent/{key}/{name}": float(value) for key, value in spent.items()}
         flat |= {f"seconds/{stage}/{name}": float(seconds) for stage, seconds in dataset["seconds"].items()}
     return flat
 
@@ -121,10 +124,22 @@ def explain(error: BaseException, conf: Path, words: list[str]) -> str:
         return f"error: {error}"
     text = " ".join(str(error).split())
     if found := re.search(r"Could not override '([^']+)'", text):
-        text = f"{found[1]}: there is no such key{_nearest_key(found[1], conf, words)}"
+        key = found[1]
+        group, _, field = key.partition(".")
+        if group not in _groups_of_a_run(conf) and (conf / group).is_dir():  # its choices are parts of other parts
+            inner = f"teacher.{key}=VALUE" if field else f"{group}@teacher.{group}=CHOICE"
+            text = f"{key}: belongs to a teacher that is a language model, such as teacher=llama3-8b; write {inner}"
+        else:
+            text = f"{key}: there is no such key{_nearest_key(key, conf, words)}"
     elif found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         text = f"{found[1]}={found[2]}: there is no such choice{nearest(found[2], _choices(conf / found[1]))}"
     return f"invalid configuration\n  {text}"
+
+
+def _groups_of_a_run(conf: Path) -> list[str]:
+    """Groups that the main configuration chooses from: the parts of an experiment."""
+    listed: Any = OmegaConf.to_container(OmegaConf.load(conf / "config.yaml"), resolve=False)
+    return [key.partition("@")[0] for each in listed["defaults"] if isinstance(each, dict) for key in each]
 
 
 def _choices(group: Path) -> list[str]:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from distiller.algorithm.base import Algorithm
 from distiller.blocker.base import Blocker
+from distiller.budget import Budget
 from distiller.config import Component, component, part, runtime
 from distiller.dataset.base import Dataset
 from distiller.disambiguation.base import Disambiguation
@@ -18,7 +19,7 @@ from distiller.student.base import Student
 from distiller.teacher.base import Teacher
 from distiller.trainer import Trainer
 
-Stage = Literal["config", "block", "select", "elicit", "distil", "predict", "score"]
+Stage = Literal["config", "block", "select", "forecast", "elicit", "distil", "predict", "score"]
 STAGES: tuple[str, ...] = get_args(Stage)
 
 
@@ -35,7 +36,9 @@ class Data(Component):
 class Experiment(Component):
     """One component per stage, and what concerns the run as a whole.
 
-    until: the last stage to run; `config` only checks the configuration.
+    repair: settles conflicts between the teacher's answers before a student learns from them; `none` leaves them.
+    budget: what all teachers of the run may cost together.
+    until: the last stage to run; `config` only checks the configuration, `forecast` says what the teacher will cost.
     objective: the mean score that a sweeper optimises, as a path into the scorecard's `mean`.
     threads: processor cores to use.
     """
@@ -45,6 +48,8 @@ class Experiment(Component):
     selector: Selector = part()
     protocol: Protocol = part()
     teacher: Teacher = part()
+    repair: Disambiguation = part()
+    budget: Budget = part()
     student: Student = part()
     algorithm: Algorithm = part()
     disambiguation: Disambiguation = part()

@@ -1,6 +1,5 @@
 """One run, top to bottom: dataset -> block -> select -> elicit -> distil -> predict -> disambiguate."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +8,15 @@ import pyarrow as pa
 
 from distiller import metrics
 from distiller.artifacts import AnswerSet, CandidateSet, Checkpoint, Selection
-from distiller.config import Component, DistillerError, declares, uses_gold
+from distiller.budget import Forecast, Ledger, total_forecast
+from distiller.config import Component, DistillerError, declares, nested, uses_gold
 from distiller.dataset.base import Dataset
+from distiller.disambiguation.base import Disambiguation
 from distiller.experiment import Experiment
 from distiller.records import Records
 from distiller.store import file_sum
 from distiller.task import Task
+from distiller.teacher.base import Teacher
 from distiller.tracking import Tracker
 
 
@@ -22,14 +24,17 @@ from distiller.tracking import Tracker
 class Line:
     """What one dataset has become; the later artifacts are None where a run stops before them.
 
+    teacher: the teacher's answers as they came. labels: what the student learns from, the answers after repair.
     teacher_matches, student_matches: the answers after disambiguation.
     """
 
     records: Records
     task: Task
     blocking: dict[str, Any]
+    forecast: Forecast | None = None
     selection: Selection | None = None
     teacher: AnswerSet | None = None
+    labels: AnswerSet | None = None
     teacher_matches: AnswerSet | None = None
     checkpoint: Checkpoint | None = None
     student: AnswerSet | None = None
@@ -44,6 +49,7 @@ def run(experiment: Experiment, tracker: Tracker) -> list[Line]:
     """
     if not experiment.reaches("block"):
         return []
+    check_teachers(experiment)
     loaded = [load(experiment, tracker, name, dataset) for name, dataset in experiment.dataset.parts().items()]
     for records in loaded:
         for name, part in (
@@ -56,14 +62,19 @@ def run(experiment: Experiment, tracker: Tracker) -> list[Line]:
                     f"{name}={type(part).__name__} reads gold matches, and {records.name} has none; choose another"
                 )
             part.reads(records.folder)
-    lines = [block(experiment, tracker, records) for records in loaded]
+    ledger = Ledger(experiment.budget)
+    lines = [block(experiment, tracker, records, ledger) for records in loaded]
     for line in lines:
         features(experiment, tracker, line.task)
         if experiment.reaches("select"):
             line.selection = select(experiment, tracker, line)
-            if experiment.reaches("elicit"):
-                line.teacher = elicit(experiment, tracker, line, line.selection)
-                line.teacher_matches = disambiguate(experiment, line.task, line.teacher)
+    if experiment.until == "forecast":
+        forecast(experiment, tracker, lines)
+    for line in lines:
+        if experiment.reaches("elicit") and line.selection is not None:
+            line.teacher = elicit(experiment, tracker, line, line.selection)
+            line.labels = disambiguate(experiment.repair, line.task, line.teacher)
+            line.teacher_matches = disambiguate(experiment.disambiguation, line.task, line.teacher)
     if experiment.reaches("distil"):
         checkpoint = distil(experiment, tracker, lines)
         for line in lines:
@@ -71,11 +82,28 @@ def run(experiment: Experiment, tracker: Tracker) -> list[Line]:
             if experiment.reaches("predict"):
                 line.student = predict(experiment, tracker, line.task, checkpoint)
                 with tracker.stage("disambiguate", line.task.name) as stage:
-                    line.student_matches = disambiguate(experiment, line.task, line.student)
+                    line.student_matches = disambiguate(experiment.disambiguation, line.task, line.student)
                     stage.done(
                         f"{_claims(line.student_matches)} of {_claims(line.student)} matches kept", line.student_matches
                     )
     return lines
+
+
+def check_teachers(experiment: Experiment) -> None:
+    """Ask every teacher that the run will need whether it can be asked at all.
+
+    Raises:
+        DistillerError: a library, a model, a server or a key is missing.
+    """
+    needed = [
+        part
+        for stage, part in (("select", experiment.selector), ("elicit", experiment.teacher))
+        if experiment.reaches(stage)
+    ]
+    for part in needed:
+        for each in nested(part):
+            if isinstance(each, Teacher):
+                each.ready(experiment.store)
 
 
 def load(experiment: Experiment, tracker: Tracker, name: str, dataset: Dataset) -> Records:
@@ -87,21 +115,27 @@ def load(experiment: Experiment, tracker: Tracker, name: str, dataset: Dataset) 
     return records
 
 
-def block(experiment: Experiment, tracker: Tracker, records: Records) -> Line:
+def block(experiment: Experiment, tracker: Tracker, records: Records, ledger: Ledger) -> Line:
     """The candidate set of one dataset, and the line that starts with it."""
-    blocker, store = experiment.blocker, experiment.store
     with tracker.stage("block", records.name) as stage:
-        shown = records if uses_gold(blocker) else records.without_gold()
-        inputs = [records.key, *_sums(blocker, records)]
-        candidates = store.produce(CandidateSet, [blocker], inputs, lambda: blocker.block(shown, experiment.threads))
-        facts = metrics.blocking(candidates, records.matches)
+        task = task_of(experiment, records, ledger)
+        facts = metrics.blocking(task.candidates, records.matches)
         recall = f", recall {facts['recall']:.3f}" if "recall" in facts else ""
-        stage.done(f"{facts['pairs']:,} pairs for {facts['queries']:,} queries{recall}", candidates)
+        stage.done(f"{facts['pairs']:,} pairs for {facts['queries']:,} queries{recall}", task.candidates)
     if not facts["pairs"]:
         raise DistillerError(
             f"blocking kept no pair of {records.name}; raise blocker.k or choose other blocker.attributes"
         )
-    return Line(records, Task(records.without_gold(), candidates, store, experiment.threads), facts)
+    return Line(records, task, facts)
+
+
+def task_of(experiment: Experiment, records: Records, ledger: Ledger) -> Task:
+    """Records and the candidates that the experiment's blocker keeps of them, as components see them."""
+    blocker, store = experiment.blocker, experiment.store
+    shown = records if uses_gold(blocker) else records.without_gold()
+    inputs = [records.key, *_sums(blocker, records)]
+    candidates = store.produce(CandidateSet, [blocker], inputs, lambda: blocker.block(shown, experiment.threads))
+    return Task(records.without_gold(), candidates, store, experiment.threads, ledger)
 
 
 def features(experiment: Experiment, tracker: Tracker, task: Task) -> None:
@@ -138,21 +172,32 @@ def select(experiment: Experiment, tracker: Tracker, line: Line) -> Selection:
     return selection
 
 
+def forecast(experiment: Experiment, tracker: Tracker, lines: list[Line]) -> None:
+    """Say what asking the teacher will take, per dataset and in all; nothing is asked."""
+    made = []
+    for line in lines:
+        assert line.selection is not None
+        with tracker.stage("forecast", line.task.name) as stage:
+            line.forecast = experiment.teacher.forecast(line.task, line.selection.ids("train"))
+            stage.done(str(line.forecast) if line.forecast else f"{experiment.teacher.label()} costs nothing")
+        made += [line.forecast] if line.forecast else []
+    total = total_forecast(made)
+    if total is not None and len(lines) > 1:
+        with tracker.stage("forecast", "all") as stage:
+            stage.done(str(total))
+
+
 def elicit(experiment: Experiment, tracker: Tracker, line: Line, selection: Selection) -> AnswerSet:
     """The teacher's answers to the selected queries."""
     teacher, task = experiment.teacher, line.task
-    asked = selection.ids("train")
     with tracker.stage("elicit", task.name) as stage:
-        answers = experiment.store.produce(
-            AnswerSet,
-            [teacher],
-            [_key(task, teacher), _ids_key(asked), *_sums(teacher, line.records)],
-            lambda: teacher.annotate(task, asked, _gold(teacher, line.records)),
-        )
+        answers = teacher.answers(task, selection.ids("train"), line.records.matches)
         failed = int((answers.choice < 0).sum())
         unread = f", {failed} unread" if failed else ""
+        stopped = answers.facts.get("stopped")
+        short = f", then budget.{stopped} was used up" if stopped else ""
         stage.done(
-            f"{len(answers.choice):,} answers of {teacher.label()}, {_claims(answers):,} of them a match{unread}",
+            f"{len(answers.choice):,} answers of {teacher.label()}, {_claims(answers):,} of them a match{unread}{short}",
             answers,
         )
     return answers
@@ -161,7 +206,7 @@ def elicit(experiment: Experiment, tracker: Tracker, line: Line, selection: Sele
 def distil(experiment: Experiment, tracker: Tracker, lines: list[Line]) -> Checkpoint:
     """One student, trained on the answers to all datasets together."""
     student, algorithm, trainer = experiment.student, experiment.algorithm, experiment.trainer
-    taught = [(line.task, line.teacher) for line in lines if line.teacher is not None]
+    taught = [(line.task, line.labels) for line in lines if line.labels is not None]
     name = lines[0].task.name if len(lines) == 1 else "all"
     with tracker.stage("distil", name) as stage:
         checkpoint = experiment.store.train(
@@ -190,12 +235,9 @@ def predict(experiment: Experiment, tracker: Tracker, task: Task, checkpoint: Ch
     return answers
 
 
-def disambiguate(experiment: Experiment, task: Task, answers: AnswerSet) -> AnswerSet:
+def disambiguate(resolver: Disambiguation, task: Task, answers: AnswerSet) -> AnswerSet:
     """The answers with conflicts between queries settled."""
-    resolver = experiment.disambiguation
-    return experiment.store.produce(
-        AnswerSet, [resolver], [task.key, answers.key], lambda: resolver.resolve(task, answers)
-    )
+    return task.store.produce(AnswerSet, [resolver], [task.key, answers.key], lambda: resolver.resolve(task, answers))
 
 
 def _key(task: Task, part: Component) -> str:
@@ -209,10 +251,6 @@ def _gold(part: Component, records: Records) -> pa.Table | None:
 def _sums(part: Component, records: Records) -> list[str]:
     """Hashes of the recorded files that a component reads for this dataset."""
     return [file_sum(path) for path in part.reads(records.folder)]
-
-
-def _ids_key(ids: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(ids, dtype="<i8").tobytes()).hexdigest()
 
 
 def _claims(answers: AnswerSet) -> int:

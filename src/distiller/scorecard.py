@@ -19,10 +19,12 @@ from rich.table import Table
 
 from distiller import metrics
 from distiller.artifacts import AnswerSet, CandidateSet
+from distiller.budget import total_spent
 from distiller.config import DistillerError, identity, nearest, uses_gold
 from distiller.experiment import Experiment
 from distiller.metrics import Truth
 from distiller.pipeline import Line
+from distiller.rationale.scores import score_rationales, summary
 from distiller.tracking import Tracker
 
 PACKAGES = (
@@ -58,6 +60,8 @@ def scorecard(experiment: Experiment, lines: list[Line], tracker: Tracker) -> di
             if forms
             else {}
         )
+    if spent := total_spent([d["spent"] for d in datasets.values() if "spent" in d]):
+        means["spent"] = spent
     stages = [stage for stage in tracker.seconds if any(stage in d["seconds"] for d in datasets.values())]
     means["seconds"] = {s: float(np.mean([d["seconds"].get(s, 0.0) for d in datasets.values()])) for s in stages}
     return {
@@ -90,8 +94,14 @@ def _dataset(experiment: Experiment, line: Line, lines: list[Line], tracker: Tra
     if line.selection is not None:
         card["keys"]["selection"] = line.selection.key
         card["selection"] = {part: len(line.selection.ids(part)) for part in ("train", "test", "unused")}
+    if line.forecast is not None:
+        card["forecast"] = line.forecast.as_facts()
     if line.teacher is not None:
         card["keys"]["teacher"] = line.teacher.key
+        if spent := _spent(line.teacher):
+            card["spent"] = spent
+        if line.teacher.table["rationale"].null_count < line.teacher.table.num_rows:
+            card["explanations"] = summary(score_rationales(line.task, line.teacher))
         seconds["elicit"] = float(np.sum(line.teacher.table["seconds"].to_numpy())) or seconds.get("elicit", 0.0)
         if gold is not None:
             truth = Truth.of(line.task.candidates, gold, line.teacher.query_ids)
@@ -116,6 +126,12 @@ def _forms(experiment: Experiment, plain: AnswerSet, settled: AnswerSet | None, 
     if experiment.disambiguation.FORM and settled is not None:
         forms[experiment.disambiguation.FORM] = metrics.score_answers(settled, truth)
     return forms
+
+
+def _spent(answers: AnswerSet) -> dict[str, Any]:
+    """What the teacher's answers cost, whenever they were asked for, and what was forecast; empty if nothing was asked."""
+    facts = answers.facts
+    return {} if "requests" not in facts else {name: value for name, value in facts.items() if name != "incomplete"}
 
 
 def objective(experiment: Experiment, card: dict[str, Any]) -> float:

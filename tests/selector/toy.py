@@ -1,6 +1,7 @@
 """Small matching tasks for tests of selectors, and loading the real ones."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,15 @@ candidate_lists = st.dictionaries(
 )
 
 
-def task_of(lists, folder=None, random=None, store=Path("never-written")):
+_SCRATCH = tempfile.TemporaryDirectory(prefix="toy-")  # removed at exit
+
+
+def fresh():
+    """A folder for a store that nothing else has written to."""
+    return Path(tempfile.mkdtemp(dir=_SCRATCH.name))
+
+
+def task_of(lists, folder=None, random=None, store=None):
     """A task from {query id: similarities of its candidates in the order shown}; `random` shuffles the rows given."""
     queries = sorted(lists)
     longest = max(len(own) for own in lists.values())
@@ -55,7 +64,7 @@ def task_of(lists, folder=None, random=None, store=Path("never-written")):
     if random:
         random.shuffle(rows)
     table = pa.Table.from_pylist(rows, schema=CandidateSet.SCHEMA)
-    return Task(checked("toy", *tables, None, folder=folder), CandidateSet(table, key="toy"), Store(root=store), 1)
+    return Task(checked("toy", *tables, None, folder=folder), CandidateSet(table, key="toy"), Store(root=store or fresh()), 1)
 
 
 def pool_of(task):
@@ -63,10 +72,10 @@ def pool_of(task):
     return task.candidates.query_ids
 
 
-def real_task(name, store=Path("never-written")):
+def real_task(name, store=None):
     """A benchmark dataset on its recorded candidates, and its gold matches."""
     records = Benchmark(name=name, root=DATA).load()
-    return Task(records.without_gold(), Recorded().block(records, 2), Store(root=store), 2), records.matches
+    return Task(records.without_gold(), Recorded().block(records, 2), Store(root=store or fresh()), 2), records.matches
 
 
 def split(name, strategy):

@@ -49,9 +49,11 @@ class Elicitation(Component):
     """One way to ask: what is rendered into a prompt, and how the reply is read.
 
     ANSWERS: whether its replies are answers; if not, they justify answers got in the way of `answering()`.
+    EXPLAINS: whether answers come with a rationale.
     """
 
     ANSWERS: ClassVar[bool] = True
+    EXPLAINS: ClassVar[bool] = False
 
     def answering(self) -> "Elicitation":
         """The way in which the answers are asked for: this one, unless it only justifies answers."""

@@ -19,6 +19,7 @@ class Explain(Answering):
     the answer, not a path to it; `confidence` asks in the same order.
     """
 
+    EXPLAINS: ClassVar[bool] = True
     FIELDS: ClassVar[tuple[str, ...]] = ("answer", "explanation")
     FORMAT: ClassVar[str] = '{"answer": "[n]", "explanation": "..."}'
     MEANING: ClassVar[str] = ""

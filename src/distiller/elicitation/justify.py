@@ -25,6 +25,7 @@ class Justify(Asking):
     """
 
     ANSWERS: ClassVar[bool] = False
+    EXPLAINS: ClassVar[bool] = True
     INSTRUCTION: ClassVar[str] = (
         "A record is given, and numbered candidate records of which at most one describes the same real-world entity."
     )

@@ -25,7 +25,7 @@ def answered(task: Task, pool: np.ndarray, source: Teacher) -> AnswerSet:
     Raises:
         DistillerError: it answered not all of them, or was shown other candidates.
     """
-    answers = source.annotate(task, pool)
+    answers = source.answers(task, pool)
     if not np.array_equal(answers.query_ids, pool):
         n = len(np.intersect1d(answers.query_ids, pool))
         raise DistillerError(

@@ -37,7 +37,7 @@ class Boosted(DirectStudent):
     row_share: Annotated[float, Field(gt=0, le=1)] = 0.8
     l2: Annotated[float, Field(ge=0)] = 5.0
     folds: Annotated[int, Field(ge=2)] = 5
-    members: Annotated[int, Field(ge=1)] = 3
+    members: Annotated[int, Field(ge=1)] = 10
     seed: int = 1924
 
     def fit(self, lessons: list[Lesson], trainer: Trainer, threads: int, folder: Path) -> dict[str, Any]:

@@ -1,0 +1,177 @@
+"""Log-probabilities of all options of a prompt with every token read once, for engines and for students that learn by it.
+
+The options of a prompt follow it as a tree: each token attends to the prompt and to its own ancestors only, and stands at
+the position it would have after the prompt alone. So every option is read as if it were the only one (tree attention, as
+in SpecInfer, Miao et al. 2024, there for verifying drafts).
+"""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distiller.config import DistillerError
+from distiller.engine.option_tree import OptionTree
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class OptionBatch:
+    """Prompts with the trees of their options, [batch] rows padded on the right.
+
+    prompts: tokens of the prompts but their last, [batch, length]. lengths: how many of them are the row's, [batch].
+    nodes: a prompt's last token, then the nodes of its tree, [batch, nodes]. positions: place of each node in its own
+    text, [batch, nodes]. related: whether a node (row) is another one (column) or follows it, [batch, nodes, nodes].
+    step_node, step_token: for each token of each option the node that says how probable it is, and the token, [batch,
+    options, steps]; node -1 where an option has fewer steps or a row fewer options.
+    """
+
+    prompts: "Tensor"
+    lengths: "Tensor"
+    nodes: "Tensor"
+    positions: "Tensor"
+    related: "Tensor"
+    step_node: "Tensor"
+    step_token: "Tensor"
+
+    @classmethod
+    def of(cls, prompts: Sequence[Sequence[int]], trees: Sequence[OptionTree], padding: int) -> "OptionBatch":
+        """Rows of prompts, none empty, and the trees below them. padding: any token; it changes nothing."""
+        import torch
+
+        rows, width = len(trees), 1 + max(len(tree.tokens) for tree in trees)
+        length = max(len(prompt) for prompt in prompts) - 1
+        steps = max(len(own) for tree in trees for own in tree.steps), max(len(tree.steps) for tree in trees)
+        batch = cls(
+            prompts=torch.full((rows, length), padding),
+            lengths=torch.tensor([len(prompt) - 1 for prompt in prompts]),
+            nodes=torch.full((rows, width), padding),
+            positions=torch.zeros((rows, width), dtype=torch.long),
+            related=torch.eye(width, dtype=torch.bool).repeat(rows, 1, 1),
+            step_node=torch.full((rows, steps[1], steps[0]), -1),
+            step_token=torch.zeros((rows, steps[1], steps[0]), dtype=torch.long),
+        )
+        for row, (prompt, tree) in enumerate(zip(prompts, trees, strict=True)):
+            own = 1 + len(tree.tokens)
+            batch.prompts[row, : len(prompt) - 1] = torch.tensor(prompt[:-1], dtype=torch.long)
+            batch.nodes[row, :own] = torch.tensor([prompt[-1], *tree.tokens])
+            batch.positions[row, :own] = torch.tensor([0, *tree.depths]) + len(prompt) - 1
+            batch.related[row, :own, 0] = True
+            pairs = [(node, other) for node, way in enumerate(tree.ancestors(), start=1) for other in way]
+            batch.related[(row, *torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T)] = True
+            for option, path in enumerate(tree.steps):
+                batch.step_node[row, option, : len(path)] = torch.tensor([node for node, _ in path])
+                batch.step_token[row, option, : len(path)] = torch.tensor([token for _, token in path])
+        return batch
+
+    def to(self, device: Any) -> "OptionBatch":
+        """The same batch on another device."""
+        return OptionBatch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
+    def prompt_positions(self) -> "Tensor":
+        """Place of each token of the prompts in its text, [1, length]."""
+        import torch
+
+        return torch.arange(self.prompts.shape[1], device=self.prompts.device)[None]
+
+    def seen_by_nodes(self, window: int | None) -> "Tensor":
+        """Whether a node may attend to a token of the prompt or a node, [batch, nodes, length + nodes].
+
+        window: how far back a layer of sliding attention looks, in positions; None is all the way.
+        """
+        import torch
+
+        places = self.prompt_positions()
+        own = (places < self.lengths[:, None])[:, None].expand(-1, self.nodes.shape[1], -1)
+        seen = torch.cat([own, self.related], dim=2)
+        if window is not None:
+            keys = torch.cat([places.expand(len(self.nodes), -1), self.positions], dim=1)
+            seen = seen & (self.positions[:, :, None] - keys[:, None, :] < window)
+        return seen
+
+    def seen_by_all(self, window: int | None) -> "Tensor":
+        """Whether a token may attend to another, prompts first, then nodes, [batch, length + nodes, length + nodes]."""
+        import torch
+
+        place = self.prompt_positions()[0]
+        back = place[:, None] - place
+        causal = (back >= 0) & (back < (window or len(place) + 1))
+        above = torch.nn.functional.pad(causal, (0, self.nodes.shape[1])).expand(len(self.nodes), -1, -1)
+        return torch.cat([above, self.seen_by_nodes(window)], dim=1)
+
+
+def option_log_probabilities(model: Any, batch: OptionBatch) -> "Tensor":
+    """Natural log-probability of each option given its prompt, float32 [batch, options]; -inf where a row has fewer.
+
+    It is the sum over the option's tokens, whatever the other options are. Where gradients are switched on, everything is
+    one pass, which also works with gradient checkpointing; otherwise the prompts go first and the trees read what was
+    kept of them, so that all but a few tokens have the faster, plainly causal attention.
+    model: a causal language model of the transformers library with `sdpa` or `eager` attention, on the batch's device.
+
+    Raises:
+        DistillerError: the model remembers by other means than attention to tokens, so that a tree cannot be read.
+    """
+    import torch
+
+    _check(model)
+    width = batch.nodes.shape[1]
+    if torch.is_grad_enabled() or not batch.prompts.shape[1]:
+        positions = batch.prompt_positions().expand(len(batch.nodes), -1)
+        logits = model(
+            input_ids=torch.cat([batch.prompts, batch.nodes], dim=1),
+            attention_mask=_masks(model, batch, batch.seen_by_all),
+            position_ids=torch.cat([positions, batch.positions], dim=1),
+            use_cache=False,
+            logits_to_keep=width,
+        ).logits
+    else:
+        from transformers import DynamicCache
+
+        kept = {cache_name(model): DynamicCache(), "use_cache": True}
+        model(input_ids=batch.prompts, position_ids=batch.prompt_positions(), logits_to_keep=1, **kept)
+        mask = _masks(model, batch, batch.seen_by_nodes)
+        logits = model(input_ids=batch.nodes, attention_mask=mask, position_ids=batch.positions, **kept).logits
+    logits = logits[:, -width:].float()
+    there = batch.step_node >= 0
+    node = batch.step_node.clamp(min=0)
+    row = torch.arange(len(node), device=node.device)[:, None, None]
+    log_p = logits[row, node, batch.step_token] - logits.logsumexp(dim=-1)[row, node]
+    return torch.where(there, log_p, 0.0).sum(dim=-1).masked_fill(~there.any(dim=-1), -torch.inf)
+
+
+def cache_name(model: Any) -> str:
+    """What the model's `forward` calls the keys and values of tokens read before; the library has renamed it."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+
+
+def _check(model: Any) -> None:
+    layers = set(getattr(model.config.get_text_config(), "layer_types", None) or [])
+    placed = "position_ids" in inspect.signature(model.forward).parameters
+    if model._is_stateful or not placed or not layers <= {"full_attention", "sliding_attention"}:
+        raise DistillerError(
+            f"options cannot be scored with {type(model).__name__}, which does not read by attention to freely placed tokens "
+            "alone: let it generate its answers, or choose another model"
+        )
+
+
+def _masks(model: Any, batch: OptionBatch, seen: Any) -> Any:
+    """What is added to attention scores, 0 or very negative, [batch, 1, tokens, keys]; by kind of layer if there are two."""
+    import torch
+
+    device = batch.nodes.device
+    autocast = torch.is_autocast_enabled(device.type)
+    dtype = torch.get_autocast_dtype(device.type) if autocast else model.dtype
+
+    def additive(window: int | None) -> "Tensor":
+        hidden = ~seen(window)[:, None]
+        return torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, torch.finfo(dtype).min)
+
+    config = model.config.get_text_config()
+    window, layers = getattr(config, "sliding_window", None), set(getattr(config, "layer_types", None) or [])
+    if window is None or layers == {"full_attention"}:
+        return additive(None)
+    if len(layers) == 2:
+        return {"full_attention": additive(None), "sliding_attention": additive(window)}
+    return additive(window)
