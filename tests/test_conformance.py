@@ -1,8 +1,10 @@
 """Every choice of `conf/`, found by walking, does what its group promises."""
 
 import importlib
+import importlib.util
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from conformance import bench, bench_for, built, choices, composed, part
 from loopback_server import Loopback
 from tiny_model import tiny_checkpoint
 
-from distiller.artifacts import AnswerSet
-from distiller.config import Component, identity
+from distiller.artifacts import AnswerSet, Parse
+from distiller.config import Component, DistillerError, identity
+from distiller.elicitation.base import Reading
+from distiller.engine.base import Request
 from distiller.experiment import Experiment
 from distiller.teacher.llm import LLM
 
@@ -54,6 +58,14 @@ def test_every_part_of_an_experiment_is_a_group_with_choices_or_is_in_the_main_f
     assert sorted(config) == ["_target_", *must.init_fields(Experiment)]
     groups = {group for group, _ in choices()}
     assert groups - set(must.INNER) == {key for key in must.init_fields(Experiment) if (must.CONF / key).is_dir()}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """Words that give a language model teacher a real small model: random weights, and a server for those behind one."""
+    tiny = tiny_checkpoint(tmp_path_factory.mktemp("model") / "tiny")
+    with Loopback() as server:
+        yield [f"teacher.model={tiny}", f"teacher.engine.url={server.url}", "elicitation@teacher.elicitation=label"]
 
 
 @of("dataset")
@@ -113,12 +125,64 @@ def test_a_protocol_keeps_what_is_scored_apart_from_what_is_learnt(choice: str) 
         assert not np.isin(test, selected).any()
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """Words that give a language model teacher a real small model: random weights, and a server for those behind one."""
-    tiny = tiny_checkpoint(tmp_path_factory.mktemp("model") / "tiny")
-    with Loopback() as server:
-        yield [f"teacher.model={tiny}", f"teacher.engine.url={server.url}", "elicitation@teacher.elicitation=label"]
+@of("elicitation")
+def test_an_elicitation_shows_every_option_within_its_limit_and_reads_what_it_would_write(choice: str) -> None:
+    way, task = part("elicitation", choice), bench().task
+    asked = task.candidates.query_ids
+    prompts = way.prompts(task, asked)
+    assert [p.query_id for p in prompts] == sorted(p.query_id for p in prompts)
+    assert {p.query_id for p in prompts} == set(asked.tolist())
+    assert prompts == way.prompts(task, asked)
+    assert [p for p in prompts if p.query_id == asked[3]] == way.prompts(task, asked[3:4]), "a prompt hangs on others"
+    _, offsets = task.candidates.of(asked)
+    for prompt in prompts:
+        k = int(np.diff(offsets)[np.searchsorted(asked, prompt.query_id)])
+        text = prompt.request.messages[-1][1]
+        rows, _ = task.candidates.of(np.array([prompt.query_id]))
+        assert sorted(prompt.options) == sorted(task.candidates.candidate_ids[rows].tolist())
+        assert all(f"\n[{i}] " in text for i in range(1, k + 1))
+        assert (prompt.about is None) == way.ANSWERS
+    for n_options in (1, 10):
+        low, middle, high = way.expected_tokens(n_options)
+        assert 0 <= low <= middle <= high <= way.reply_tokens
+        for choice_made in range(n_options + 1):
+            said = Reading(choice_made if way.ANSWERS else -1, Parse.EXACT, "both are [3]" if way.EXPLAINS else None)
+            if way.EXPLAINS and "confidence" in getattr(way, "FIELDS", ()):
+                said = replace(said, confidence=0.5)
+            assert way.read(way.write(said), n_options) == said
+        for noise in (None, "", "no idea", "[11]", "[1, 2]", "[1] or [2]"):
+            assert way.read(noise, n_options).choice == -1
+    assert way.answering().ANSWERS
+
+
+@of("engine")
+def test_an_engine_gives_every_request_one_reply_and_says_what_is_missing(choice: str, model: list[str]) -> None:
+    served = choice == "openai"
+    engine = part("engine", choice, *([model[1]] if served else []))
+    name = "loopback" if served else model[0].removeprefix("teacher.model=")
+    for library in {"vllm": ["vllm"], "ray": ["ray", "vllm"]}.get(choice, []):
+        if importlib.util.find_spec(library) is None:
+            with pytest.raises(
+                DistillerError, match=rf"engine={choice} needs .*pip install 'distiller-er\[{choice}\]'"
+            ):
+                engine.check(name, None)
+            return
+    engine.check(name, None)
+    with pytest.raises(DistillerError, match="no-such-model"):
+        engine.check("./no-such-model", None)
+    requests = [
+        Request((("user", f"[1] a{'b' * n}\n[2] c"),), options=("[0]", "[1]", "[2]"), max_tokens=8) for n in range(5)
+    ]
+    supply = iter(list(enumerate(requests)))
+    with engine.open(name, None) as opened:
+        replies = dict(opened.replies(supply))
+    assert sorted(replies) == list(range(5))
+    assert next(supply, None) is None
+    for reply in replies.values():
+        assert reply.error is None
+        assert reply.text in ("[0]", "[1]", "[2]")
+        assert reply.tokens_in > 0
+        assert reply.seconds > 0
 
 
 @of("teacher")
