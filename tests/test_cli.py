@@ -191,3 +191,19 @@ def test_the_scores_are_those_of_the_matches_that_are_written(command: Commands,
     precision, recall = reported["pair_precision"], reported["end_to_end_recall"]
     assert reported["end_to_end_f1"] == pytest.approx(2 * precision * recall / (precision + recall))
     assert own["blocking"]["recall"] == pytest.approx(1.0, abs=0.2)
+
+
+def test_repair_settles_what_the_student_learns_from_and_leaves_the_teachers_own_scores(
+    command: Commands, tmp_path: Path
+) -> None:
+    cards = {}
+    for repair in ("none", "unique-mapping"):
+        words = [*SMALL, "selector.budget=80", f"disambiguation@repair={repair}", "until=distil", QUIET]
+        place = [f"hydra.run.dir={tmp_path}/{repair}", f"store.root={tmp_path}/store"]
+        succeeded(command(*words, *place, folder=tmp_path))
+        cards[repair] = card(tmp_path / repair)["datasets"]["synthetic"]
+    one, other = cards.values()
+    assert one["teacher"] == other["teacher"]
+    assert one["teacher"]["plain"] != one["teacher"]["one_to_one"], "there was a conflict to settle"
+    assert one["keys"]["teacher"] == other["keys"]["teacher"]
+    assert one["keys"]["checkpoint"] != other["keys"]["checkpoint"]

@@ -183,4 +183,5 @@ def total_forecast(forecasts: list[Forecast]) -> Forecast | None:
 def total_spent(facts: list[Mapping[str, Any]]) -> dict[str, Any]:
     """Sum of what several answer sets say was spent."""
     spent: dict[str, Any] = {name: sum(f[name] for f in facts if name in f) for name in SPENT}
+    spent["currency"] = next((f["currency"] for f in facts if "currency" in f), "")
     return spent if any("requests" in f for f in facts) else {}

@@ -12,6 +12,7 @@ from distiller.budget import Forecast, Ledger, total_forecast
 from distiller.config import Component, DistillerError, declares, nested, uses_gold
 from distiller.dataset.base import Dataset
 from distiller.disambiguation.base import Disambiguation
+from distiller.disambiguation.claims import conditioned
 from distiller.experiment import Experiment
 from distiller.records import Records
 from distiller.store import file_sum
@@ -73,7 +74,7 @@ def run(experiment: Experiment, tracker: Tracker) -> list[Line]:
     for line in lines:
         if experiment.reaches("elicit") and line.selection is not None:
             line.teacher = elicit(experiment, tracker, line, line.selection)
-            line.labels = disambiguate(experiment.repair, line.task, line.teacher)
+            line.labels = repair(experiment.repair, line.task, line.teacher)
             line.teacher_matches = disambiguate(experiment.disambiguation, line.task, line.teacher)
     if experiment.reaches("distil"):
         checkpoint = distil(experiment, tracker, lines)
@@ -233,6 +234,11 @@ def predict(experiment: Experiment, tracker: Tracker, task: Task, checkpoint: Ch
             f"{len(answers.choice):,} answers, {_claims(answers):,} of them a match, {rate:,.0f} queries/s", answers
         )
     return answers
+
+
+def repair(resolver: Disambiguation, task: Task, answers: AnswerSet) -> AnswerSet:
+    """What a student learns from: the teacher's answers with conflicts settled, their distributions made to agree."""
+    return conditioned(disambiguate(resolver, task, answers)) if resolver.FORM else answers
 
 
 def disambiguate(resolver: Disambiguation, task: Task, answers: AnswerSet) -> AnswerSet:

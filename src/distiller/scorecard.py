@@ -69,7 +69,7 @@ def scorecard(experiment: Experiment, lines: list[Line], tracker: Tracker) -> di
         "mean": means,
         "recipe": {
             name: identity(getattr(experiment, name))
-            for name in ("dataset", "blocker", "selector", "protocol", "teacher")
+            for name in ("dataset", "blocker", "selector", "protocol", "teacher", "repair")
         }
         | {name: identity(getattr(experiment, name)) for name in ("student", "algorithm", "disambiguation", "trainer")},
         "seed": experiment.seed,
@@ -265,4 +265,16 @@ def table(card: dict[str, Any]) -> Table:
             shown.add_row(*row, end_section=i == len(sources) - 1)
     totals = {stage: value * len(card["datasets"]) for stage, value in card["mean"]["seconds"].items()}
     shown.caption = "seconds: " + " · ".join(f"{stage} {value:,.1f}" for stage, value in totals.items())
+    if spent := card["mean"].get("spent"):
+        shown.caption += "\n" + _told(spent)
     return shown
+
+
+def _told(spent: dict[str, Any]) -> str:
+    """What all teachers' answers of a run cost, in one line."""
+    unread = f", {spent['failures']:,} without reply" if spent["failures"] else ""
+    money = f", {spent['cost']:,.4g} {spent['currency']}" if spent["cost"] else ""
+    return (
+        f"teacher: {spent['requests']:,} replies ({spent['cached']:,} known before{unread}), "
+        f"{spent['tokens_in']:,} tokens in, {spent['tokens_out']:,} out{money}"
+    )

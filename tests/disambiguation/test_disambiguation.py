@@ -11,6 +11,7 @@ from matching_instances import Instance, answers_of, choices_by_query, instances
 from scipy.optimize import linear_sum_assignment
 
 from distiller.disambiguation.assignment import Assignment
+from distiller.disambiguation.claims import conditioned
 from distiller.disambiguation.none import Keep
 from distiller.disambiguation.unique_mapping import UniqueMapping
 
@@ -182,3 +183,31 @@ def test_no_answers_and_no_claims_are_no_trouble(resolver):
     case = Instance({1: [9], 2: [9]}, {(1, 9): 0.5, (2, 9): 0.5}, set(), [], {1: 0, 2: None}, None)
     assert choices_by_query(resolver.resolve(case.task(), everyone(case))) == {1: 0, 2: None}
     assert resolver.resolve(case.task(), case.answers([])).table.num_rows == 0
+
+
+@relaxed
+@given(instances(), st.sampled_from(ONE_TO_ONE))
+def test_conditioned_answers_can_be_learnt_from_as_soft_labels(case, resolver):
+    answers = everyone(case)
+    settled = resolver.resolve(case.task(), answers)
+    learnt = conditioned(settled)
+    assert learnt.table.drop_columns(["distribution"]).equals(settled.table.drop_columns(["distribution"]))
+    rows = zip(
+        answers.table.to_pylist(),
+        settled.table["choice"].to_pylist(),
+        learnt.table["distribution"].to_pylist(),
+        strict=True,
+    )
+    for before, choice, after in rows:
+        shares = before["distribution"]
+        if shares is None:
+            assert after is None
+            continue
+        if choice is None:
+            assert after == pytest.approx(shares)
+            continue
+        left = [p if p <= shares[choice] else 0.0 for p in shares]
+        if not sum(left):
+            left[choice] = 1.0
+        assert after == pytest.approx([p / sum(left) for p in left], abs=1e-6)
+        assert after[choice] == max(after)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from distiller import ragged
 from distiller.artifacts import AnswerSet, Parse
@@ -63,3 +64,26 @@ def settled(answers: AnswerSet, choice: np.ndarray) -> AnswerSet:
     place = answers.table.column_names
     table = answers.table.set_column(place.index("choice"), "choice", column)
     return AnswerSet(table.set_column(place.index("parse"), "parse", parse), answers.key)
+
+
+def conditioned(answers: AnswerSet) -> AnswerSet:
+    """Settled answers whose distributions agree with their choices, so that they can be learnt from as soft labels.
+
+    An option that is more probable than the choice was lost to another query: its probability is taken away and the rest
+    scaled up to sum to 1, which is the distribution given that these options are excluded. A choice of probability 0 gets
+    all of it.
+    """
+    begins = ragged.option_offsets(answers.offsets)
+    whose = ragged.owner(begins)
+    known = answers.choice >= 0
+    chosen = np.where(known, begins[:-1] + answers.choice, begins[:-1])
+    kept = np.where(
+        known[whose] & (answers.distribution > answers.distribution[chosen][whose]), 0.0, answers.distribution
+    )
+    empty = known & (answers.distribution[chosen] <= 0)
+    kept[chosen[empty]] = 1.0
+    kept /= ragged.segment_sum(kept, begins)[whose]
+    lists = pa.ListArray.from_arrays(pa.array(begins, pa.int32()), pa.array(kept, pa.float32()))
+    column = pc.if_else(pa.array(answers.soft), lists, pa.nulls(len(known), lists.type))
+    place = answers.table.column_names.index("distribution")
+    return AnswerSet(answers.table.set_column(place, "distribution", column), answers.key)

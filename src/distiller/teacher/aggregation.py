@@ -72,7 +72,8 @@ def accuracies(ballots: Ballots) -> np.ndarray:
 
     Expectation-maximisation of the one-coin model: a member is right with a probability of its own and else errs evenly
     among the other options. One right and one wrong answer are counted in for each member, which keeps the estimate off 0
-    and 1. It starts from equal weights, that is from the majority.
+    and 1. It starts from equal weights, that is from the majority. One number per member cannot say that some abstain too
+    rarely, and others too often, where `dawid_skene` can.
 
     Source: one-coin model of Dawid and Skene as in Zhang, Chen, Zhou, Jordan 2016 (JMLR 17).
     """
