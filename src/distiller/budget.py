@@ -8,11 +8,19 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from distiller.config import Component, component, runtime
+from distiller.config import Component, DistillerError, component, runtime
 
 Interval = tuple[float, float, float]
 #: What an answer set's facts say was spent; counts add up over teachers and datasets.
 SPENT = ("requests", "cached", "failures", "tokens_in", "tokens_out", "cost", "answer_seconds")
+
+
+class BudgetSpent(DistillerError):
+    """A teacher can be asked nothing at all, because a limit of the budget is used up."""
+
+    def __init__(self, limit: str, message: str):
+        self.limit = limit
+        super().__init__(message)
 
 
 @component

@@ -12,7 +12,7 @@ from matching_instances import Instance, answers_of, choices_by_query, relaxed
 from pydantic import ValidationError
 
 from distiller.artifacts import AnswerSet
-from distiller.budget import Forecast, Ledger
+from distiller.budget import BudgetSpent, Forecast, Ledger
 from distiller.config import DistillerError, component, declares
 from distiller.store import Store
 from distiller.teacher.aggregation import ROUNDS
@@ -280,7 +280,7 @@ class Paid(Teacher):
 
     def annotate(self, task, query_ids, gold=None):
         if self.stopped_at == 0:
-            raise DistillerError("budget.max_cost leaves nothing to ask")
+            raise BudgetSpent("max_cost", "budget.max_cost leaves nothing to ask")
         asked = query_ids if self.stopped_at is None else query_ids[query_ids < self.stopped_at]
         rows, offsets = task.candidates.of(asked)
         n = len(asked)
@@ -343,8 +343,11 @@ def test_when_the_budget_ends_the_answers_already_paid_for_are_voted_on(tmp_path
     assert choices_by_query(elected) == {0: 1, 1: 1, 2: 1}
     assert elected.facts["stopped"] == "max_cost"
     assert elected.facts["incomplete"]
-    with pytest.raises(DistillerError, match="leaves nothing to ask"):
-        Vote(members=dict(reversed(members.items()))).answers(paid_task(tmp_path / "other"), np.arange(4))
+    exact = {"x": Paid(name="x", number=1), "y": members["y"]}
+    facts = Vote(members=exact).answers(paid_task(tmp_path / "exact"), np.arange(4)).facts
+    assert (facts["stopped"], facts["incomplete"]) == ("max_cost", True), "one member met the limit to the cent"
+    with pytest.raises(BudgetSpent, match="leaves nothing to ask"):
+        Vote(members=dict.fromkeys("xy", members["y"])).answers(paid_task(tmp_path / "other"), np.arange(4))
 
 
 def test_a_vote_forecasts_the_sum_of_its_members(tmp_path):

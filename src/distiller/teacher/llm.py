@@ -10,8 +10,9 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from distiller.artifacts import AnswerSet
-from distiller.budget import Forecast, Interval, Prices, scaled, total_forecast
+from distiller.budget import BudgetSpent, Forecast, Interval, Prices, scaled, total_forecast
 from distiller.config import DistillerError, component, part
+from distiller.elicitation.answers import answer_set, with_justifications
 from distiller.elicitation.base import Elicitation, Prompt
 from distiller.engine.asking import Asked, ask, asker_of
 from distiller.engine.base import Engine, Reply, Request, Tokenizer
@@ -21,7 +22,6 @@ from distiller.rationale.counterfactual import counterfactual, movement
 from distiller.store import Store
 from distiller.task import Task
 from distiller.teacher.base import Teacher
-from distiller.teacher.replies import answer_set, with_justifications
 
 CACHE = "replies.sqlite"
 #: One way of asking with its prompts.
@@ -189,9 +189,10 @@ class LLM(Teacher):
             asked = ask(self.engine, self.asker, requests, cache, limits, self.prices, told)
         ledger.spend(self._facts(asked), limits.elapsed())
         if not any(reply is not None for reply in asked.replies):
-            raise DistillerError(
+            raise BudgetSpent(
+                str(asked.stopped),
                 f"budget.{asked.stopped} leaves nothing to ask {self.label()} about {task.name}; raise it "
-                "(until=forecast tells what is needed)"
+                "(until=forecast tells what is needed)",
             )
         return asked
 

@@ -12,7 +12,7 @@ from pydantic import model_validator
 
 from distiller import ragged
 from distiller.artifacts import AnswerSet
-from distiller.budget import Forecast, total_forecast, total_spent
+from distiller.budget import BudgetSpent, Forecast, total_forecast, total_spent
 from distiller.config import DistillerError, component, part
 from distiller.task import Task
 from distiller.teacher.aggregation import Ballots, accuracies, agreeing, dawid_skene, estimates, log_odds
@@ -70,16 +70,19 @@ class Vote(Teacher):
 
     def annotate(self, task: Task, query_ids: np.ndarray, gold: pa.Table | None = None) -> AnswerSet:
         answers: dict[str, AnswerSet] = {}
+        spent: BudgetSpent | None = None
         for name, member in self.members.items():
             try:
                 answers[name] = member.answers(task, query_ids, gold)
-            except DistillerError:
-                # Once a limit of the budget stopped a member there may be nothing left for the next, and then the answers
-                # already paid for are voted on; the facts say `stopped`.
-                if not any(given.facts.get("stopped") for given in answers.values()):
-                    raise
+            except BudgetSpent as error:
+                spent = error  # the answers already paid for are voted on
+        if spent is not None and not answers:
+            raise spent
         answered = np.isin(query_ids, np.concatenate([given.query_ids for given in answers.values()]))
-        return self.combine(task, query_ids[answered], answers)
+        elected = self.combine(task, query_ids[answered], answers)
+        if spent is not None:  # a limit that one member met exactly stops the next
+            elected.facts |= {"stopped": elected.facts.get("stopped") or spent.limit, "incomplete": True}
+        return elected
 
     def combine(self, task: Task, query_ids: np.ndarray, answers: Mapping[str, AnswerSet]) -> AnswerSet:
         """The vote over answers already given, by member name.
