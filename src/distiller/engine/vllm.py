@@ -74,8 +74,8 @@ class VLLM(Engine):
             raise DistillerError(f"vLLM could not start model {model}: {brief(error)}") from error
         try:
             adapter = LoRARequest("adapter", 1, self.adapter) if self.adapter else None
-            steps = WatchedSteps(llm.llm_engine.step, set(psutil.Process().children()) - before)
-            yield LoadedVLLM(llm, steps, chat, adapter, self.window)
+            with WatchedSteps(llm.llm_engine.step, set(psutil.Process().children()) - before) as steps:
+                yield LoadedVLLM(llm, steps, chat, adapter, self.window)
         finally:
             llm.llm_engine.engine_core.shutdown()
 
@@ -84,11 +84,16 @@ class WatchedSteps:
     """vLLM's steps, each taken in a thread of its own: once vLLM's process was killed, a step never returns."""
 
     def __init__(self, step: Callable[[], Any], processes: Iterable[psutil.Process]):
-        self._step = step
         self._processes = list(processes)
-        self._wanted: SimpleQueue[None] = SimpleQueue()
+        self._wanted: SimpleQueue[bool] = SimpleQueue()
         self._taken: SimpleQueue[Any] = SimpleQueue()
-        threading.Thread(target=self._take, daemon=True).start()
+        threading.Thread(target=self._take, args=(step,), daemon=True).start()
+
+    def __enter__(self) -> "WatchedSteps":
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self._wanted.put(False)
 
     def __call__(self) -> Any:
         """What the next step gives.
@@ -96,7 +101,7 @@ class WatchedSteps:
         Raises:
             DistillerError: a process of vLLM was killed.
         """
-        self._wanted.put(None)
+        self._wanted.put(True)
         while True:
             try:
                 taken = self._taken.get(timeout=1.0)
@@ -111,11 +116,10 @@ class WatchedSteps:
             raise taken
         return taken
 
-    def _take(self) -> None:
-        while True:
-            self._wanted.get()
+    def _take(self, step: Callable[[], Any]) -> None:
+        while self._wanted.get():
             try:
-                self._taken.put(self._step())
+                self._taken.put(step())
             except BaseException as error:
                 self._taken.put(error)
 
