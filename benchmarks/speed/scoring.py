@@ -3,19 +3,20 @@
     DISTILLER_DATA=<folder> python benchmarks/speed/scoring.py [--queries 128] [--threads 2] [--dtype bfloat16]
 
 Prompts are a query and its numbered candidates from abt-buy, or synthetic records where there is no data, of about 150
-and then 600 tokens. First a Llama of 4.2 million parameters on the CPU, as it is and after it was taught for a moment
+and then 600 tokens. First a Llama of some 3.5 million parameters on the CPU, as it is and after it was taught for a moment
 to answer in brackets (by the most similar candidate, not by gold). Its ways to answer:
 
   option scoring         one forward pass, log-probabilities of all options
   constrained generation the most probable token that can still become an option, 4 tokens, end of turn included
   the same, library      the same by `generate(prefix_allowed_tokens_fn=...)` of transformers, in the same batches
+  ..., one by one        scoring, and the library's constrained generation, one prompt at a time
   64 tokens, batches     64 generated tokens, ours
   64 tokens, one by one  64 generated tokens by `generate` of transformers, one prompt at a time, as the reference does
 
 Ratios compare time per query with option scoring: seconds, and processor time of all threads, which other load on the
-machine moves less. Agreement is the share of queries with the same answer as option
-scoring: constrained generation takes the best token at each step, scoring the best whole option. They differ where the
-model gives the best first token no sound continuation, which a model that knows the format does not.
+machine moves less. Agreement is the share of queries with the same answer as option scoring. Both decide by the tokens that
+tell the options apart; they can differ where these are several ("1" and then "]" or "0"), since constrained generation
+takes the best token at each step and scoring the best option.
 
 With a CUDA device also Llamas of the shapes of 1B and 8B with random weights in bfloat16: prompt tokens per second, and
 as a share of the prefill floor, 2 N tokens / peak with N the weights of the layers (without embedding and output).
@@ -181,12 +182,18 @@ def compare(model: LocalModel, found: list[tuple[str, int, int]], batch: int, re
     """Rows of the table: the ways to answer side by side; the faster ones are the best of several runs."""
     score, option = requests_of(found, mode="score"), requests_of(found, max_tokens=4)
     free = [Request(request.messages, max_tokens=64) for request in score]
-    few = max(4, len(found) // 16)
+    few = max(12, len(found) // 16)
     answers: dict[str, list[str]] = {}
     ways: dict[str, tuple[int, int, Callable[[], list[Any]]]] = {
         "option scoring": (repeats, len(found), lambda: best_of(score, asked(model, score))),
         "constrained generation": (repeats, len(found), lambda: [reply.text for reply in asked(model, option)]),
         "the same, library": (repeats, len(found), lambda: library(model, option, batch, True, 4)),
+        "scoring, one by one": (
+            repeats,
+            few,
+            lambda: best_of(score[:few], [asked(model, [r])[0] for r in score[:few]]),
+        ),
+        "constrained, one by one": (repeats, few, lambda: library(model, option[:few], 1, True, 4)),
         "64 tokens, batches": (1, len(found), lambda: asked(model, free)),
         "64 tokens, one by one": (1, few, lambda: library(model, free[:few], 1, False, 64)),
     }

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distiller.engine.option_tree import OptionTree, common_beginning, split_after_prompt
+from distiller.engine.option_tree import OptionTree, common_beginning, distinguishing, split_after_prompt
 
 END = 99
 words = st.lists(st.integers(0, 3), min_size=1, max_size=5).map(tuple)
@@ -85,3 +85,10 @@ def test_options_that_cannot_be_told_apart_are_refused():
         split_after_prompt([7], [[7, 1], [7, 1]], END)
     with pytest.raises(ValueError, match="no token of its own"):
         split_after_prompt([7], [[8, 1], [9, 1]], END)
+
+
+@given(option_sets)
+def test_the_distinguishing_beginning_is_the_shortest_that_no_other_option_has(options):
+    for option, beginning in zip(options, distinguishing(options), strict=True):
+        own = [i for i in range(1, len(option) + 1) if [other[:i] for other in options].count(option[:i]) == 1]
+        assert beginning == list(option[: min(own)])

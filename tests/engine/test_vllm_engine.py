@@ -78,12 +78,15 @@ class Loop:
         texts = [self.tokenizer(option, add_special_tokens=False)["input_ids"] for option in request.options]
         found = []
         ambiguous = any(a != b and b[: len(a)] == a for a in texts for b in texts)
+        if ambiguous:
+            texts = [[*tokens, self.tokenizer.convert_tokens_to_ids("<|eot_id|>")] for tokens in texts]
         for tokens in texts:
-            tokens = [*tokens, self.tokenizer.convert_tokens_to_ids("<|eot_id|>")] if ambiguous else tokens
             ids, total = self.prompt(request), 0.0
-            for token in tokens:
+            for i, token in enumerate(tokens, start=1):
                 total += self.next_logprobs(ids)[token].item()
                 ids = [*ids, token]
+                if [other[:i] for other in texts].count(tokens[:i]) == 1:
+                    break  # no other option goes on like this
             found.append(total)
         return found
 
@@ -358,7 +361,8 @@ def test_the_openai_engine_talks_to_a_vllm_server(server, loop):
     plain = [question(i, max_tokens=12) for i in range(4)]
     chosen = [question(i, options=NUMBERS[:10], max_tokens=8) for i in range(12)]
     formed = [question(i, schema=SCHEMA, max_tokens=300, temperature=1.0) for i in range(4)]
-    with engine.open("tiny", None) as model:
+    free = OpenAI(url=server, concurrency=16)
+    with engine.open("tiny", None) as model, free.open("tiny", None) as unbound:
         replies = answers(model, [*plain, *chosen, *formed])
         for request, reply in zip(plain, replies, strict=False):
             assert reply.text == loop.written(request)[0].rstrip("\ufffd")
@@ -382,8 +386,10 @@ def test_the_openai_engine_talks_to_a_vllm_server(server, loop):
                 and not any(a.startswith(text) or text.startswith(a) for a in texts[:n] + texts[n + 1 :])
             }
             if len(words) > 2 and compared < 6:
-                (scored,) = answers(model, [question(i, mode="score", options=tuple(words))])
+                request = question(i, mode="score", options=tuple(words))
+                (scored,), (held,) = answers(unbound, [request]), answers(model, [request])
                 assert scored.scores == pytest.approx(list(words.values()), abs=1e-2)
+                assert sum(map(math.exp, held.scores)) == pytest.approx(1, abs=0.02), "given that it is one of them"
                 compared += 1
         assert compared > 2
         begin = time.perf_counter()

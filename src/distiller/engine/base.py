@@ -59,8 +59,10 @@ class Reply:
     """What came back for one request.
 
     text: the reply as it came, None where there is none (`error` says why) and in `score` mode.
-    scores: natural log-probability of each of the request's options, [n_options], in `score` mode; each is <= 0 and their
-      exponentials sum to at most 1.
+    scores: for each of the request's options the natural log-probability that the reply begins with the tokens that tell
+      this option apart from all others, [n_options], in `score` mode. "[1]" is told apart from "[2]" by "[1", and from
+      "[10]", where digits are tokens of their own, by "[1]". What follows is not part of it, as the choice is made by
+      then; this is also where generation held to the options decides. Each is <= 0, their exponentials sum to at most 1.
     tokens_in, tokens_out: tokens read and written, as the model's own tokenizer or the server counts them.
     seconds: from sending to the end of the reply; a reply of a batch takes its share of the batch.
     finish: `stop` (the model ended), `length` (cut off at max_tokens) or `error`.

@@ -14,7 +14,7 @@ from distiller.engine.chat_tokenizer import ChatTokenizer
 from distiller.engine.constraints import Constraint, FollowsSchema, OneOption, guidance_tokenizer
 from distiller.engine.decoding import Draft, uniform_draws, write
 from distiller.engine.option_scoring import OptionBatch, option_log_probabilities
-from distiller.engine.option_tree import OptionTree
+from distiller.engine.option_tree import OptionTree, distinguishing
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class LocalModel(LanguageModel):
             self._check(request, tokens)
             if request.mode == "score":
                 kept, options = self.tokenizer.with_options(prompt, tokens, request.options)
-                tree = OptionTree.of(options)
+                tree = OptionTree.of(distinguishing(options))
                 cost = kept + len(tree.tokens)
                 return _Job(number, request, tokens[:kept], cost, time.perf_counter() - begin, tree=tree)
             draft = self._draft(request, prompt, tokens)

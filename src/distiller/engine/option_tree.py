@@ -67,6 +67,17 @@ def prefix_free(sequences: Sequence[Tokens]) -> bool:
     return [] not in ordered and not any(begins_with(b, a) for a, b in pairwise(ordered))
 
 
+def distinguishing(sequences: Sequence[Tokens]) -> list[list[int]]:
+    """Of each sequence its first tokens up to the one by which no other is left, the shortest that tells it apart.
+
+    sequences: none the beginning of another, at least one. What a single one is told apart by is its first token.
+    """
+    ordered = sorted(range(len(sequences)), key=lambda i: list(sequences[i]))
+    shared = [common_beginning([sequences[a], sequences[b]]) for a, b in pairwise(ordered)]
+    needed = {i: 1 + max(shared[max(place - 1, 0) : place + 1], default=0) for place, i in enumerate(ordered)}
+    return [list(sequence[: needed[i]]) for i, sequence in enumerate(sequences)]
+
+
 def common_beginning(sequences: Sequence[Tokens]) -> int:
     """Number of first tokens that all sequences share."""
     low, high = min(map(list, sequences)), max(map(list, sequences))  # all others lie between these two

@@ -14,7 +14,7 @@ from typing import Any
 from distiller.config import DistillerError
 from distiller.engine.base import Reply, Request
 from distiller.engine.chat_tokenizer import ChatTokenizer
-from distiller.engine.option_tree import OptionTree
+from distiller.engine.option_tree import OptionTree, distinguishing
 
 #: Ranks of adapters that vLLM can reserve room for.
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -71,7 +71,7 @@ class Inquiry:
         if not request.options:
             raise ValueError("a request to score needs options")
         kept, options = chat.with_options(text, prompt, request.options)
-        tree = OptionTree.of(options)
+        tree = OptionTree.of(distinguishing(options))
         calls = _scoring(prompt[:kept], tree)
         return cls(number, request, len(prompt), calls, [None] * len(calls), tree)
 
