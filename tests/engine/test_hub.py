@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from distiller.config import DistillerError
-from distiller.engine.hub import check_model
+from distiller.engine.hub import check_model, fingerprint
 
 ASK = """
 import json, sys
 from distiller.config import DistillerError
-from distiller.engine.hub import check_model
+from distiller.engine.hub import check_model, fingerprint
 for model, revision in json.loads(sys.argv[1]):
     try:
         check_model(model, revision)
@@ -166,3 +166,17 @@ def test_an_adapter_an_absent_folder_and_a_revision_of_a_folder_are_told(tmp_pat
             check_model(absent, None)
     with pytest.raises(DistillerError, match="is a local folder and has no revision 'v1'"):
         check_model(str(whole_folder(tmp_path / "model")), "v1")
+
+
+def test_a_folder_whose_weights_changed_has_another_fingerprint(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(bytes(3 * 2**20))
+    before = fingerprint(str(tmp_path))
+    assert before == fingerprint(str(tmp_path))
+    for place in (0, 3 * 2**20 - 1):
+        changed = bytearray(3 * 2**20)
+        changed[place] = 1
+        weights.write_bytes(changed)
+        assert fingerprint(str(tmp_path)) != before
+    assert fingerprint("organisation/name") is None

@@ -255,3 +255,18 @@ def test_the_counterfactual_question_is_asked_about_what_explanations_cite(task,
     assert low <= answers.facts["tokens_in"] - plain.facts["tokens_in"] <= high
     with pytest.raises(ValidationError, match="counterfactual=true needs explanations to test"):
         LLM(model="overlap", engine=own.engine, elicitation=Label(), prices=PRICES, counterfactual=True)
+
+
+def test_weights_that_changed_in_their_folder_are_asked_anew(task, log, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "weights").write_text("one")
+    some = everyone(task)[:5]
+    first = teacher(log, model=str(model)).answers(task, some)
+    assert teacher(log, model=str(model)).answers(task, some).reused
+    (model / "weights").write_text("two")
+    again = teacher(log, model=str(model)).answers(task, some)
+    assert not again.reused
+    assert again.facts["cached"] == 0
+    assert again.key != first.key
+    assert len(prompts_asked(log)) == 10

@@ -1,11 +1,13 @@
 """Whether a model's files can be had, found out in a moment and without loading them."""
 
+import hashlib
 from pathlib import Path
 
 from distiller.config import DistillerError
 
 #: Longest wait for the hub, in seconds; it applies to connecting and to the answer, one after the other.
 PATIENCE = 2.0
+PIECE = 2**20
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
@@ -32,6 +34,25 @@ def check_model(model: str, revision: str | None) -> None:
         raise DistillerError(f"model {model} looks like a path, but there is no such folder")
     else:
         _check_id(model, revision)
+
+
+def fingerprint(model: str) -> str | None:
+    """What tells the contents of a local folder of a model from those of another under the same name; None for an id.
+
+    SHA-256 over names, sizes, and first and last mebibyte of its files: weights that were trained further differ there.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        return None
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        size = path.stat().st_size
+        digest.update(f"{path.name}:{size}:".encode())
+        with open(path, "rb") as file:
+            digest.update(file.read(PIECE))
+            file.seek(max(size - PIECE, 0))
+            digest.update(file.read(PIECE))
+    return digest.hexdigest()
 
 
 def _missing(folder: Path) -> str | None:

@@ -17,9 +17,10 @@ from distiller.elicitation.base import Elicitation, Prompt
 from distiller.engine.asking import Asked, ask, asker_of
 from distiller.engine.base import Engine, Reply, Request, Tokenizer
 from distiller.engine.forecast import forecast
+from distiller.engine.hub import fingerprint
 from distiller.engine.reply_cache import Asker, ReplyCache
 from distiller.rationale.counterfactual import counterfactual, movement
-from distiller.store import Store
+from distiller.store import Store, file_sum
 from distiller.task import Task
 from distiller.teacher.base import Teacher
 
@@ -63,10 +64,16 @@ class LLM(Teacher):
     def label(self) -> str:
         return self.model.rstrip("/").rsplit("/", 1)[-1]
 
+    def fingerprints(self) -> list[str]:
+        own = fingerprint(self.model)
+        return [*([own] if own else []), *(file_sum(path) for path in self.engine.reads(None))]
+
     @property
     def asker(self) -> Asker:
-        """Who is asked, as the reply cache names it."""
-        return asker_of(self.engine, self.model, self.revision)
+        """Who is asked, as the reply cache names it: weights that changed in their folder are another model."""
+        asker = asker_of(self.engine, self.model, self.revision)
+        files = self.fingerprints()
+        return replace(asker, engine={**asker.engine, "files": files}) if files else asker
 
     def ready(self, store: Store) -> None:
         path = store.root / CACHE
@@ -98,6 +105,8 @@ class LLM(Teacher):
             tokenizer = self._tokenizer(cache)
             steps = self._steps(task, query_ids, tokenizer)
             expected = self._expected(cache, tokenizer, steps)
+            if expected is not None and expected.asked:
+                _say(f"[bold]{task.name:<15}[/] {'forecast':<13} {expected}")
             (elicitation, prompts), *more = steps
             asked = self._ask(cache, task, prompts)
             answers = answer_set(self.label(), task, elicitation, prompts, asked.replies)
@@ -170,7 +179,8 @@ class LLM(Teacher):
         expected: dict[Request, Interval] = {}
         for prompt in prompts:
             expected[prompt.request] = elicitation.expected_tokens(len(prompt.options))
-        new = [request for request in expected if not known or cache.get(self.asker.key(request)) is None]
+        asker = self.asker
+        new = [request for request in expected if not known or cache.get(asker.key(request)) is None]
         return forecast(
             new,
             len(expected),
@@ -222,14 +232,22 @@ def _added(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return one | both | {"stopped": other["stopped"], "incomplete": one["incomplete"] or other["incomplete"]}
 
 
+def _say(line: str) -> None:
+    """Write one line above whatever progress is shown on stderr."""
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+
+
 @contextmanager
 def _progress(text: str, total: int) -> Iterator[Any]:
     """A bar on stderr that hears of every reply."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         line = bar.add_task(text, total=total)
 
         def told(reply: Reply, known: bool) -> None:
