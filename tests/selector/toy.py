@@ -64,7 +64,9 @@ def task_of(lists, folder=None, random=None, store=None):
     if random:
         random.shuffle(rows)
     table = pa.Table.from_pylist(rows, schema=CandidateSet.SCHEMA)
-    return Task(checked("toy", *tables, None, folder=folder), CandidateSet(table, key="toy"), Store(root=store or fresh()), 1)
+    return Task(
+        checked("toy", *tables, None, folder=folder), CandidateSet(table, key="toy"), Store(root=store or fresh()), 1
+    )
 
 
 def pool_of(task):
