@@ -12,7 +12,7 @@ def wrong(tables: Path) -> dict[str, tuple[list[str], list[str]]]:
     return {
         "a choice of no group": (["selectr=random"], ["selectr", "selector"]),
         "an unknown choice": (["selector=uncertainity"], ["selector=uncertainity", "'uncertainty'"]),
-        "a choice of another group": (["student=zeroer"], ["student=zeroer", "no such choice", "boosted"]),
+        "a choice of another group": (["student=gold"], ["student=gold", "no such choice", "boosted"]),
         "an unknown key": (["selector.budgt=0.1"], ["selector.budgt", "'budget'"]),
         "an added key": (["+selector.colour=red"], ["selector.colour", "no such field"]),
         "an unknown main key": (["sede=3"], ["sede", "'seed'"]),
