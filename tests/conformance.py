@@ -38,6 +38,8 @@ NEEDED = {
     "teacher=recorded": ["teacher.name=qwen2.5-32b"],
     "teacher=openai": ["teacher.model=loopback"],
     "teacher=trained": ["teacher.source.name=qwen2.5-32b", "teacher.student.rounds=20", "teacher.student.members=1"],
+    "algorithm=dpo": ["student=llama3-1b"],
+    "algorithm=grpo": ["student=llama3-1b"],
     "selector=disagreement": [
         "+teacher@selector.sources.one=zeroer",
         "+teacher@selector.sources.two=zeroer",
@@ -66,8 +68,9 @@ def listed(group: str, choice: str) -> dict[str, Any]:
 def composed(*overrides: str) -> DictConfig:
     """The configuration of a run, with what the choices among the overrides cannot do without."""
     words = ["logger=none"]
+    chosen = {word.partition("=")[0] for word in overrides}
     for word in overrides:
-        words += [word, *NEEDED.get(word, [])]
+        words += [word, *(each for each in NEEDED.get(word, []) if each.partition("=")[0] not in chosen)]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", words)
 
@@ -94,6 +97,11 @@ def part(group: str, choice: str, *overrides: str) -> Any:
 def unset(config: DictConfig, group: str) -> list[str]:
     """Keys of one group that still have no value."""
     return sorted(str(key) for key in OmegaConf.missing_keys(config) if str(key).startswith(group))
+
+
+def first_of(group: str, kind: str) -> str:
+    """The first of the choices of a group that are of a class, by its name."""
+    return next(choice for _, choice in choices(group) if type(part(group, choice)).__name__ == kind)
 
 
 def init_fields(cls: type) -> list[str]:

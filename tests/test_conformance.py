@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 from conformance import bench, bench_for, built, choices, composed, part
 from loopback_server import Loopback
+from student.tiny_encoder import tiny_encoder
 from tiny_model import tiny_checkpoint
 
 from distiller.artifacts import AnswerSet, Parse
-from distiller.config import Component, DistillerError, identity
+from distiller.config import Component, ConfigurationError, DistillerError, identity
 from distiller.elicitation.base import Reading
 from distiller.engine.base import Request
 from distiller.experiment import Experiment
@@ -217,12 +219,40 @@ def zeroer_answers() -> AnswerSet:
     return part("teacher", "zeroer").annotate(bench().task, asked[asked % 3 > 0])
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Words that give a student which starts from weights small ones that are random, by its class."""
+    folder = tmp_path_factory.mktemp("weights")
+    tiny = tiny_checkpoint(folder / "language", hidden=64, layers=1, vocabulary=1024, texts=rendered())
+    encoder = tiny_encoder(folder / "encoder")
+    return {
+        "Language": [f"student.model={tiny}", "student.dtype=float32", "student.elicitation.serialization=plain"],
+        "Encoder": [f"student.model={encoder}"],
+    }
+
+
+def rendered() -> list[str]:
+    """Records as a prompt shows them, to train a tokenizer on."""
+    way, task = part("elicitation", "label"), bench().task
+    return [prompt.request.messages[-1][1] for prompt in way.prompts(task, task.candidates.query_ids[:30])]
+
+
 @pytest.mark.parametrize("algorithm", [choice for _, choice in choices("algorithm")])
 @of("student")
 def test_a_student_learns_from_a_teacher_and_answers_everything(
-    choice: str, algorithm: str, zeroer_answers: AnswerSet, tmp_path: Path
+    choice: str, algorithm: str, zeroer_answers: AnswerSet, weights: dict[str, list[str]], tmp_path: Path
 ) -> None:
-    experiment = built(f"student={choice}", f"algorithm={algorithm}", "trainer=smoke")
+    kind = type(part("student", choice)).__name__
+    if kind in weights and choice != must.first_of("student", kind):
+        pytest.skip(f"differs from {must.first_of('student', kind)} only in the weights it starts from")
+    words = [f"student={choice}", *weights.get(kind, []), "trainer=smoke"]
+    if why := part("algorithm", algorithm).suits(built(*words).student):
+        assert re.fullmatch(r"[a-z].{20,}[^.]", why)
+        with pytest.raises(ConfigurationError, match=re.escape(why)):
+            built(*words, f"algorithm={algorithm}")
+        pytest.skip(why)
+    experiment = built(*words, f"algorithm={algorithm}")
+    experiment.student.ready(bench().task.store)
     own, trainer, student = bench(), experiment.trainer, experiment.student
     everyone = own.task.candidates.query_ids
     checkpoint = must.trained(experiment, [(own.task, zeroer_answers)], tmp_path / "one")

@@ -63,6 +63,10 @@ class Component:
         """Files outside the store whose contents decide the result; `folder` holds the dataset's recorded parts."""
         return []
 
+    def fingerprints(self) -> list[str]:
+        """What tells the models it uses from others of the same name; nothing for a component without one."""
+        return []
+
 
 def identity(value: Any) -> Any:
     """What of a component decides its results, as plain JSON: class, VERSION and all fields not marked `runtime`."""

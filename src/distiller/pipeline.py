@@ -16,6 +16,7 @@ from distiller.disambiguation.claims import conditioned
 from distiller.experiment import Experiment
 from distiller.records import Records
 from distiller.store import file_sum
+from distiller.student.base import Student
 from distiller.task import Task
 from distiller.teacher.base import Teacher
 from distiller.tracking import Tracker
@@ -50,7 +51,7 @@ def run(experiment: Experiment, tracker: Tracker) -> list[Line]:
     """
     if not experiment.reaches("block"):
         return []
-    check_teachers(experiment)
+    check_ready(experiment)
     loaded = [load(experiment, tracker, name, dataset) for name, dataset in experiment.dataset.parts().items()]
     for records in loaded:
         for name, part in (
@@ -90,20 +91,16 @@ def run(experiment: Experiment, tracker: Tracker) -> list[Line]:
     return lines
 
 
-def check_teachers(experiment: Experiment) -> None:
-    """Ask every teacher that the run will need whether it can be asked at all.
+def check_ready(experiment: Experiment) -> None:
+    """Ask every teacher that the run will need whether it can be asked at all, and every student whether it can be trained.
 
     Raises:
         DistillerError: a library, a model, a server or a key is missing.
     """
-    needed = [
-        part
-        for stage, part in (("select", experiment.selector), ("elicit", experiment.teacher))
-        if experiment.reaches(stage)
-    ]
-    for part in needed:
-        for each in nested(part):
-            if isinstance(each, Teacher):
+    needed = {"select": experiment.selector, "elicit": experiment.teacher, "distil": experiment.student}
+    for stage, part in needed.items():
+        for each in nested(part) if experiment.reaches(stage) else ():
+            if isinstance(each, Teacher | Student):
                 each.ready(experiment.store)
 
 
@@ -210,11 +207,7 @@ def distil(experiment: Experiment, tracker: Tracker, lines: list[Line]) -> Check
     taught = [(line.task, line.labels) for line in lines if line.labels is not None]
     name = lines[0].task.name if len(lines) == 1 else "all"
     with tracker.stage("distil", name) as stage:
-        checkpoint = experiment.store.train(
-            [algorithm, student, trainer],
-            [key for task, answers in taught for key in (_key(task, student), answers.key)],
-            lambda folder: algorithm.distil(student, taught, trainer, experiment.threads, folder),
-        )
+        checkpoint = algorithm.taught(student, taught, trainer, experiment.threads)
         stage.done(f"{student.label()} learnt from {checkpoint.facts['queries']:,} queries", checkpoint)
     return checkpoint
 

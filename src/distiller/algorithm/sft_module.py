@@ -1,5 +1,6 @@
 """The loss of supervised distillation and the Lightning module that minimises it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -26,6 +27,10 @@ def sft_loss(log_probabilities: Tensor, target: Tensor) -> Tensor:
     return -(target * log_probabilities.masked_fill(target == 0, 0.0)).sum(-1)
 
 
+#: The loss of each query, from log-probabilities of its options and their target.
+OptionLoss = Callable[[Tensor, Tensor], Tensor]
+
+
 class SFTModule(pl.LightningModule):
     """Trains the members of a network side by side; a query of fold f is kept from member f and validates it.
 
@@ -35,9 +40,13 @@ class SFTModule(pl.LightningModule):
     that never saw it, in that epoch.
     """
 
-    def __init__(self, network: nn.Module, learning_rate: float, weight_decay: float, steps: int):
+    def __init__(
+        self, network: nn.Module, learning_rate: float, weight_decay: float, steps: int, loss: OptionLoss = sft_loss
+    ):
+        """loss: of each query, [..., batch], from log-probabilities and target as `sft_loss` takes them."""
         super().__init__()
         self.network = network
+        self.loss = loss
         self.learning_rate, self.weight_decay, self.steps = learning_rate, weight_decay, steps
         self.curve: list[tuple[int, float, float]] = []
         self.held_out = torch.zeros(0)
@@ -47,7 +56,7 @@ class SFTModule(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         log_p = option_log_probabilities(self.network(batch["features"], batch["present"]), batch["present"])
-        loss = sft_loss(log_p, batch["target"])
+        loss = self.loss(log_p, batch["target"])
         own = batch["fold"][None, :] != torch.arange(len(loss), device=loss.device)[:, None]
         # Each member's own mean, summed: its gradient is what it would be if the member were trained alone (clipping aside).
         mean = ((loss * own).sum(1) / own.sum(1).clamp(min=1)).sum()
@@ -58,7 +67,7 @@ class SFTModule(pl.LightningModule):
         logits = self.network(batch["features"], batch["present"])
         member = batch["fold"].clamp(max=len(logits) - 1)
         own = logits[member, torch.arange(len(member), device=member.device)]
-        loss = sft_loss(option_log_probabilities(own, batch["present"]), batch["target"])
+        loss = self.loss(option_log_probabilities(own, batch["present"]), batch["target"])
         self._seen.append((own, loss))
 
     def on_validation_epoch_end(self) -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import importlib.util
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,4 +116,6 @@ class Transformers(Engine):
             return network
         from peft import PeftModel
 
-        return PeftModel.from_pretrained(network, self.adapter).merge_and_unload()
+        with warnings.catch_warnings():  # peft still uses names that the transformers library is about to drop
+            warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
+            return PeftModel.from_pretrained(network, self.adapter).merge_and_unload()

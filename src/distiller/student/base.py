@@ -1,6 +1,6 @@
 """What every student gives: after training on a teacher's answers, a distribution over the options of any query."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from distiller import ragged
 from distiller.artifacts import AnswerSet, Checkpoint
 from distiller.config import Component, DistillerError
+from distiller.store import Store
 from distiller.task import Task
 from distiller.trainer import Trainer
 
@@ -47,6 +48,39 @@ class Lesson:
         none = probability[ragged.option_offsets(answers.offsets)[:-1]]
         return cls(task, answers.query_ids, ragged.with_none(pairs, none, offsets))
 
+    def part(self, chosen: np.ndarray) -> "Lesson":
+        """The same about some of the queries only. chosen: whether a query stays, [n_queries]."""
+        rows, _ = ragged.rows_within(self.option_offsets, np.flatnonzero(chosen))
+        return Lesson(self.task, self.query_ids[chosen], self.target[rows])
+
+    @property
+    def option_offsets(self) -> np.ndarray:
+        """Where the options of each query begin in `target`, and the last end, [n_queries + 1]."""
+        return ragged.option_offsets(self.task.candidates.of(self.query_ids)[1])
+
+
+def split(lessons: list[Lesson], share: float, seed: int) -> tuple[list[Lesson], list[Lesson]]:
+    """The lessons in two parts, by query: what is learnt, and a share that is held out, at least one query of all lessons.
+
+    Raises:
+        DistillerError: there are fewer than two queries in all.
+    """
+    sizes = [len(lesson.query_ids) for lesson in lessons]
+    total = sum(sizes)
+    if total < 2:
+        raise DistillerError(
+            f"there are readable answers to {total} queries, and a student needs two to learn from one and be judged by the "
+            "other; raise selector.budget"
+        )
+    held = np.zeros(total, dtype=bool)
+    held[np.random.default_rng(seed).permutation(total)[: min(max(1, round(share * total)), total - 1)]] = True
+    parts: tuple[list[Lesson], list[Lesson]] = ([], [])
+    for lesson, own in zip(lessons, np.split(held, np.cumsum(sizes)[:-1]), strict=True):
+        for part, mask in zip(parts, (~own, own), strict=True):
+            if mask.any():
+                part.append(lesson.part(mask))
+    return parts
+
 
 class Student(Component):
     """A small model that imitates a teacher."""
@@ -54,6 +88,13 @@ class Student(Component):
     def label(self) -> str:
         """The name of the student in tables and in the `source` column."""
         return type(self).__name__.lower()
+
+    def ready(self, store: Store) -> None:
+        """Find out within moments, before anything else is done, whether the student can be trained here at all.
+
+        Raises:
+            DistillerError: a library, weights or a device is missing; one sentence with the way out.
+        """
 
     def answer(
         self, checkpoint: Checkpoint, task: Task, query_ids: np.ndarray, trainer: Trainer, threads: int
@@ -116,4 +157,47 @@ class NetworkStudent(Student):
 
     def school(self, lessons: list[Lesson]) -> Schooling:
         """A fresh network with everything to train it on."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Classroom:
+    """A differentiable student with everything to teach it, whatever it is made of.
+
+    model: a torch module; `model.log_probabilities(batch)` gives natural log-probabilities of the options, float32
+      [batch, options], "none" first, -inf where a query has fewer options, with gradients where these are switched on. They
+      sum to 1, or to less where the model could also say something that is no option (a language model).
+    batches: gives the training batches of an epoch, one after the other; each is a dict of tensors on the CPU that
+      `log_probabilities` takes, and `target` [batch, options], probabilities that sum to 1, 0 where an option does not exist.
+      What an epoch holds, and in which order, follows from the seed and the number of the epoch (from 0) alone.
+    validation: gives the batches of the held-out queries, never trained on, always the same; the epoch with the lowest
+      loss on them is kept.
+    steps: optimisation steps that all epochs take together, about; the learning rate rises over the first `warmup`
+      (a share, [0, 1)) of them and then falls linearly to 0.
+    save: writes the trained model, as it stands, into a folder, and returns facts.
+    """
+
+    model: Any
+    batches: Callable[[int], Iterable[dict[str, Any]]]
+    validation: Callable[[], Iterable[dict[str, Any]]]
+    epochs: int
+    steps: int
+    learning_rate: float
+    weight_decay: float
+    warmup: float
+    seed: int
+    save: Callable[[Path], dict[str, Any]]
+
+
+class GradientStudent(Student):
+    """A student whose distribution over the options is a differentiable function of weights in torch."""
+
+    seed: int
+
+    def classroom(self, lessons: list[Lesson], trainer: Trainer, threads: int) -> Classroom:
+        """The model at its start, and what it is taught of these lessons; torch's threads and seed are set by the caller.
+
+        Raises:
+            DistillerError: there are fewer than two queries to learn from, so that none can be held out.
+        """
         raise NotImplementedError

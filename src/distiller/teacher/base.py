@@ -35,7 +35,7 @@ class Teacher(Component):
         recorded = [file_sum(path) for path in self.reads(task.records.folder)]
         key = task.features_key if declares(self, "USES_FEATURES") else task.key
         shown = gold if uses_gold(self) else None
-        models = [f for each in nested(self) if isinstance(each, Teacher) for f in each.fingerprints()]
+        models = [found for each in nested(self) for found in each.fingerprints()]
         inputs = [key, _ids_key(query_ids), *recorded, *models]
         answers = task.store.produce(AnswerSet, [self], inputs, lambda: self.annotate(task, query_ids, shown))
         if answers.reused:  # what is asked now enters the ledger by itself
@@ -48,10 +48,6 @@ class Teacher(Component):
         Raises:
             DistillerError: a library, a model, a server or a key is missing.
         """
-
-    def fingerprints(self) -> list[str]:
-        """What tells the model that it asks from another of the same name; nothing for a teacher without one."""
-        return []
 
     def forecast(self, task: Task, query_ids: np.ndarray) -> Forecast | None:
         """What asking these queries will take; None for a teacher that costs nothing."""

@@ -10,9 +10,9 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from distiller.algorithm.base import Algorithm
-from distiller.artifacts import AnswerSet, Checkpoint
+from distiller.artifacts import AnswerSet
 from distiller.budget import Forecast, total_spent
-from distiller.config import component, declares, part
+from distiller.config import component, part
 from distiller.student.base import Student
 from distiller.task import Task
 from distiller.teacher.base import Teacher
@@ -75,7 +75,7 @@ class Trained(Teacher):
         }
         tables = [kept.table]
         if len(rest):
-            checkpoint = self._taught(task, taught)
+            checkpoint = self.algorithm.taught(self.student, [(task, taught)], self.trainer, task.threads)
             facts["training_seconds"] = checkpoint.seconds
             tables.append(self.student.answer(checkpoint, task, rest, self.trainer, task.threads).table)
         table = pa.concat_tables(tables)
@@ -83,12 +83,3 @@ class Trained(Teacher):
         made = AnswerSet(table.set_column(table.column_names.index("source"), "source", source))
         made.facts = facts
         return made
-
-    def _taught(self, task: Task, answers: AnswerSet) -> Checkpoint:
-        """The student, taught on these answers; kept in the store under the key that a run without this teacher gives it."""
-        key = task.features_key if declares(self.student, "USES_FEATURES") else task.key
-        return task.store.train(
-            [self.algorithm, self.student, self.trainer],
-            [key, answers.key],
-            lambda folder: self.algorithm.distil(self.student, [(task, answers)], self.trainer, task.threads, folder),
-        )
