@@ -1,5 +1,6 @@
 """A tiny Llama learns a small task from scratch by every algorithm, judged on queries that nobody taught."""
 
+import shutil
 from functools import cache
 
 import numpy as np
@@ -69,11 +70,7 @@ def test_distilling_a_distribution_does_too():
 def test_preferences_and_rewards_go_on_from_a_supervised_start_that_is_shared(algorithm):
     own, right, _ = school()
     learner = student(start(), epochs=6)
-    before = own.store.train(
-        [SFT(), learner, Trainer()],
-        [own.key, right.key],
-        lambda folder: SFT().distil(learner, [(own, right)], Trainer(), 2, folder),
-    )
+    before = SFT().taught(learner, [(own, right)], Trainer(), 2)
     facts, accuracy, none = taught(algorithm, 6)
     assert facts["warm_start"] == before.key
     unseen = [loss for _, _, loss in facts["curve"]]
@@ -81,3 +78,16 @@ def test_preferences_and_rewards_go_on_from_a_supervised_start_that_is_shared(al
     if isinstance(algorithm, GRPO):
         assert facts["rewards"][-1] > facts["rewards"][0] + 0.01
     assert accuracy >= none - 0.1
+
+
+def test_a_start_that_changed_in_its_folder_is_taught_anew(tmp_path):
+    own, right, _ = school()
+    model = shutil.copytree(start(), tmp_path / "model")
+    learner = student(model, epochs=1)
+    few = [(own, right.of(right.query_ids[:12]))]
+    first = SFT().taught(learner, few, Trainer(), 2)
+    assert SFT().taught(learner, few, Trainer(), 2).reused
+    (model / "note.txt").write_text("trained further")
+    again = SFT().taught(learner, few, Trainer(), 2)
+    assert not again.reused
+    assert again.key != first.key
