@@ -364,3 +364,7 @@ def test_the_server_counts_on_from_its_log_after_it_was_killed(tmp_path):
         entries = [json.loads(line) for line in log.read_text().splitlines()]
         assert len(entries) == {1: 20, 2: 30}[life]  # one fault per body, remembered in the second life
         assert max(entry["number"] for entry in entries) == life + 1
+
+
+def test_a_forecast_knows_how_many_requests_are_under_way_at_a_time():
+    assert OpenAI(concurrency=8).parallel() == 8

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Literal
 from distiller.config import Component
 
 Message = tuple[str, str]
+#: Tokens that a server may write to give the scores of options: a label is not longer, and blanks may stand before it.
+SCORED_TOKENS = 8
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from distiller.engine.base import Reply, Request
+from distiller.engine.base import SCORED_TOKENS, Reply, Request
 from distiller.engine.retries import Fault, Kind
 from distiller.engine.top_logprobs import Position, option_scores
 
-#: Tokens generated to score options: a label is not longer, and blanks may stand before it.
-SCORED_TOKENS = 8
 TO_GENERATE = "set the elicitation's reply mode to generate"
 #: What to do about a parameter that a server does not know.
 HINTS = {

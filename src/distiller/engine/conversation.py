@@ -7,15 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from distiller.budget import Limits, Prices
-from distiller.engine.base import LanguageModel, Reply, Request
+from distiller.engine.base import SCORED_TOKENS, LanguageModel, Reply, Request
 from distiller.engine.reply_cache import Asker, ReplyCache
 
 #: Seconds between two looks at what other processes are asking.
 PATIENCE = 0.1
 #: Characters per token below which no text of any language falls: an estimate of tokens from it is an upper bound.
 FEWEST_CHARACTERS = 1.5
-#: Tokens that a server may write to give the scores of options.
-SCORED_TOKENS = 8
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from distiller.budget import Forecast, Interval, Prices
-from distiller.engine.base import Reply, Request
+from distiller.engine.base import SCORED_TOKENS, Reply, Request
 
 #: Earlier replies of one kind below which they say too little.
 ENOUGH = 5
@@ -49,7 +49,7 @@ def forecast(
     alike = [reply for request, reply in earlier if _kind(request) == kind and reply.tokens_out]
     written: Interval
     if requests[0].mode == "score":
-        written = (0.0, 0.0, float(len(requests) * 8))  # a server writes the option that it scores
+        written = (0.0, 0.0, float(len(requests) * SCORED_TOKENS))
     elif len(alike) >= ENOUGH:
         longest = float(sum(request.max_tokens for request in requests))
         written = _total(np.array([reply.tokens_out for reply in alike]), len(requests), OUT_DRIFT, longest)

@@ -104,6 +104,9 @@ class OpenAI(Engine):
             hint = nearest(model, known) if len(known) <= FEW else f", but {len(known)} others"
             raise DistillerError(f"the server at {address} does not know the model {model}{hint}")
 
+    def parallel(self) -> int:
+        return self.concurrency
+
     @contextmanager
     def open(self, model: str, revision: str | None) -> Iterator[LanguageModel]:
         """The model; the server itself is asked for the first time when a reply is wanted, with all patience."""
