@@ -34,7 +34,10 @@ _TABLE.write_text("id,name\na,acme drill 500\nb,acme saw 70\n", encoding="utf-8"
 
 #: What a choice cannot be composed without: values of its `???` fields, and parts it needs at least some of.
 NEEDED = {
+    "trainer=ddp": ["student=minilm"],
+    "trainer=fsdp": ["student=llama3-1b"],
     "dataset=tables": [f"dataset.queries={_TABLE}", f"dataset.candidates={_TABLE}"],
+    "dataset=duplicates": [f"dataset.queries={_TABLE}"],
     "teacher=recorded": ["teacher.name=qwen2.5-32b"],
     "teacher=openai": ["teacher.model=loopback"],
     "teacher=trained": ["teacher.source.name=qwen2.5-32b", "teacher.student.rounds=20", "teacher.student.members=1"],
@@ -48,12 +51,16 @@ NEEDED = {
 }
 #: Groups whose choices are parts of a teacher: where they stand, and a teacher that has such a part.
 INNER = {group: f"{group}@teacher.{group}" for group in ("engine", "elicitation")}
+#: Folders whose files are no components: whole sweeps, and presets of Hydra's own parts.
+PRESETS = {"experiment", "hydra"}
 TINY = ["dataset.queries=80", "dataset.candidates=100", "dataset.near_duplicates=0.3"]
 
 
 def choices(group: str | None = None) -> list[tuple[str, str]]:
-    """(group, choice) of every file below `conf/`, or of one group."""
-    files = sorted(CONF.glob(f"{group or '*'}/**/*.yaml"))
+    """(group, choice) of every file below `conf/` that describes a component, or of one group."""
+    files = sorted(
+        path for path in CONF.glob(f"{group or '*'}/**/*.yaml") if path.parts[len(CONF.parts)] not in PRESETS
+    )
     return [(path.parent.relative_to(CONF).as_posix(), path.stem) for path in files]
 
 
@@ -136,6 +143,13 @@ def bench(*overrides: str) -> Bench:
     return Bench(records, Task(records.without_gold(), keyed, store, 2))
 
 
+def with_split(query_ids: np.ndarray, random: np.random.Generator) -> Records:
+    """Records of these queries, cut into parts at random, as a dataset with a split of its own has them."""
+    table = pa.table({"id": query_ids, "name": [f"record {i}" for i in query_ids]})
+    parts = pa.array(random.choice(["train", "valid", "test"], len(query_ids), p=[0.6, 0.1, 0.3]).tolist())
+    return Records("split", table, table, parts=parts)
+
+
 def replays(part: Component) -> bool:
     """Whether a component works only on a dataset that comes with recorded parts."""
     try:
@@ -146,7 +160,9 @@ def replays(part: Component) -> bool:
 
 
 def bench_for(part: Component) -> Bench:
-    """The benchmark dataset for what replays recordings, else the synthetic one."""
+    """The benchmark dataset for what replays recordings, a set of pairs for what needs one, else the synthetic one."""
+    if type(part).__name__ == "Given":
+        return bench("dataset=beer-structured")
     return bench("dataset=abt-buy") if replays(part) else bench()
 
 
@@ -156,7 +172,7 @@ def shuffled(records: Records, seed: int) -> Records:
 
     random = np.random.default_rng(seed)
     tables = [t.take(random.permutation(t.num_rows)) for t in (records.queries, records.candidates)]
-    return checked(records.name, *tables, records.matches, folder=records.folder)
+    return checked(records.name, *tables, records.matches, folder=records.folder, pairs=records.pairs)
 
 
 # ---- contracts

@@ -92,7 +92,9 @@ def test_a_second_job_of_a_sweep_that_needs_the_same_answers_asks_nothing(comman
         sweep = ["-m", "student=boosted,comparator", f"hydra.sweep.dir={tmp_path}/sweep"]
         succeeded(command(*sweep, *words, folder=tmp_path))
         assert len(entries(log)) == 30
-        cards = [card(tmp_path / "sweep" / str(job))["datasets"]["synthetic"] for job in (0, 1)]
+        jobs = sorted(path.parent for path in (tmp_path / "sweep").glob("*/scorecard.json"))
+        cards = [card(job)["datasets"]["synthetic"] for job in jobs]
+        assert len(cards) == 2
         assert cards[0]["spent"] == cards[1]["spent"]
         assert cards[0]["spent"]["requests"] == 30
         assert cards[0]["spent"]["tokens_in"] > 0

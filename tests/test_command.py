@@ -2,18 +2,18 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
 from command import QUIET, here, succeeded
-from conftest import DATA
 
 from distiller.command import main
 from distiller.engine.base import Reply, Request
 from distiller.engine.reply_cache import Asker, ReplyCache
 
 CONF = Path(__file__).parents[1] / "conf"
-ANNOTATIONS = DATA / "abt-buy" / "annotations"
+ANNOTATIONS = Path(os.environ["DISTILLER_DATA"]) / "abt-buy" / "annotations"
 #: A run whose prompts show the candidates as the recorded model saw them.
 RUN = ["dataset=abt-buy", "teacher=qwen2.5-32b", "teacher.elicitation.order=reference"]
 

@@ -32,7 +32,7 @@ def of(group: str) -> Any:
     marked = []
     for _, choice in choices(group):
         text = (must.CONF / group / f"{choice}.yaml").read_text(encoding="utf-8")
-        real = any(word in text for word in ("data.root", "recorded.Recorded", "source: recorded"))
+        real = any(word in text for word in ("data.root", "recorded.Recorded", "source: recorded", "given.Given"))
         marked.append(pytest.param(choice, marks=[pytest.mark.needs_data] if real else []))
     return pytest.mark.parametrize("choice", marked)
 
@@ -118,10 +118,11 @@ def test_a_protocol_keeps_what_is_scored_apart_from_what_is_learnt(choice: str) 
     protocol, random = part("protocol", choice), np.random.default_rng(5)
     for _ in range(20):
         everyone = np.unique(random.integers(0, 10**6, 200))
-        pool = protocol.pool(everyone[random.random(len(everyone)) < 0.8])
+        records = must.with_split(everyone, random)
+        pool = protocol.pool(everyone[random.random(len(everyone)) < 0.8], records)
         assert np.isin(pool, everyone).all()
         selected = np.sort(random.choice(pool, 20, replace=False))
-        test = protocol.test(everyone, selected)
+        test = protocol.test(everyone, selected, records)
         assert (np.diff(test) > 0).all()
         assert np.isin(test, everyone).all()
         assert not np.isin(test, selected).any()

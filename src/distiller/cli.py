@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,40 +17,75 @@ from omegaconf.errors import OmegaConfBaseException
 
 from distiller.budget import SPENT
 from distiller.config import ConfigurationError, DistillerError, build, nearest
+from distiller.experiment import Experiment
+from distiller.logger.secrets import without_secrets
+from distiller.sweep import job
+from distiller.sweep.names import register
 
 #: What a disk says when nothing can be written to it: a fault of the place, not of the program.
 UNWRITABLE = {errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS}
+#: Extras of ours that bring a launcher, by the package of its plugin.
+PLUGINS = {"hydra_joblib_launcher": "joblib", "hydra_submitit_launcher": "submitit"}
+
+register()  # here, because every process that runs a job imports this module before it knows the job's folder
 
 
 def experiment(config: DictConfig) -> float:
     """Build, run and score the experiment that `config` describes; return the number a sweeper optimises.
 
     Everything is written into Hydra's run folder. A fault of the user's input ends a single run with its text and exit
-    code 1; in a sweep it is raised, so that the other jobs go on.
+    code 1. A job of a sweep that fails, for whatever reason, writes `failure.json` and is worth NaN, so that the others go
+    on; one whose finished scorecard is there is not done again.
     """
+    hydra = HydraConfig.get()
+    if hydra.mode is RunMode.MULTIRUN:
+        return _job(config, Path(hydra.runtime.output_dir), list(hydra.overrides.task))
     try:
-        return _experiment(config)
+        built = build(config)
+        if built.sweep.dry or built.sweep.name is not None:
+            raise DistillerError(
+                "sweep.dry and sweep.name are for sweeps: add -m, or see until=forecast for a single run"
+            )
+        return _experiment(config, built)[0]
     except DistillerError as error:
-        if HydraConfig.get().mode is RunMode.MULTIRUN:
-            raise
         print(explain(error, Path(), []), file=sys.stderr)
         sys.exit(1)
 
 
-def _experiment(config: DictConfig) -> float:
-    built = build(config)
-    if built.until == "config":
+def _job(config: DictConfig, folder: Path, overrides: list[str]) -> float:
+    """One job of a sweep; what it was worth, NaN if it failed."""
+    start = time.perf_counter()
+    try:
+        built = build(config)
+        signed = job.signature(built)
+        if finished := job.kept(folder, signed):
+            job.keep(finished)
+            return float("nan") if finished.objective is None else finished.objective
+        job.begin(folder)
+        value, complete = _experiment(config, built)
+        if built.until != "config":
+            job.end(folder, overrides, value, start, signed, complete)
+        return value
+    except Exception as error:
+        print(f"{folder.name}: failed: {job.fail(folder, overrides, error, start)}", file=sys.stderr)
         return float("nan")
+
+
+def _experiment(config: DictConfig, built: Experiment) -> tuple[float, bool]:
+    """What a sweeper optimises, and whether the teacher was asked everything."""
+    if built.until == "config":
+        return float("nan"), True
     from rich.console import Console
 
-    from distiller import pipeline, scorecard
+    from distiller import pipeline, saved, scorecard
+    from distiller.report.logged import log_findings
     from distiller.tracking import Tracker
 
     scorecard.check_objective(built.objective)
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     settings: Any = OmegaConf.to_container(config, resolve=True)
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True), encoding="utf-8")
+    (folder / "config.yaml").write_text(without_secrets(OmegaConf.to_yaml(config, resolve=True)), encoding="utf-8")
     sweep = Path(hydra.sweep.dir).name if hydra.mode is RunMode.MULTIRUN else None
     log = built.logger.open(folder, settings, sweep)
     failed = True
@@ -57,15 +93,17 @@ def _experiment(config: DictConfig) -> float:
         tracker = Tracker(folder, log)
         lines = pipeline.run(built, tracker)
         card = scorecard.scorecard(built, lines, tracker)
-        scorecard.write(folder, card, lines)
+        scorecard.write(folder, card, lines, built.disambiguation)
+        saved.save_run(folder / "student", built, lines, card)
         log.numbers(_flat(card))
+        log_findings(log, card, lines, built.disambiguation)
         Console().print(scorecard.table(card))
         Console().print(f"written to {folder}", soft_wrap=True, highlight=False)
         value = scorecard.objective(built, card)
         failed = False
     finally:
         log.close(failed)
-    return value
+    return value, not any(line.teacher is not None and line.teacher.facts.get("incomplete") for line in lines)
 
 
 def _flat(card: dict[str, Any]) -> dict[str, float]:
@@ -82,6 +120,10 @@ def _flat(card: dict[str, Any]) -> dict[str, float]:
         spent = {key: value for key, value in dataset.get("spent", {}).items() if key in SPENT}
         flat |= {f"spent/{key}/{name}": float(value) for key, value in spent.items()}
         flat |= {f"seconds/{stage}/{name}": float(seconds) for stage, seconds in dataset["seconds"].items()}
+    n = len(card["datasets"])
+    flat |= {f"seconds/{stage}": float(seconds) * n for stage, seconds in card["mean"]["seconds"].items()}
+    if spent := card["mean"].get("spent"):
+        flat |= {"tokens": float(spent["tokens_in"] + spent["tokens_out"]), "cost": float(spent["cost"])}
     return flat
 
 
@@ -99,6 +141,12 @@ def readable(program: Callable[[], Any], conf: Path) -> None:
         program()
     except (DistillerError, HydraException, OmegaConfBaseException) as error:
         print(explain(error, conf, sys.argv[1:]), file=sys.stderr)
+        sys.exit(1)
+    except (ImportError, RuntimeError) as error:
+        missing = re.search(r"hydra_plugins\.(\w+)\.", str(error))
+        if missing is None or missing[1] not in PLUGINS:
+            raise
+        print(f"error: this launcher {_needs(PLUGINS[missing[1]])}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         if error.errno not in UNWRITABLE:
@@ -133,7 +181,14 @@ def explain(error: BaseException, conf: Path, words: list[str]) -> str:
             text = f"{key}: there is no such key{_nearest_key(key, conf, words)}"
     elif found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         text = f"{found[1]}={found[2]}: there is no such choice{nearest(found[2], _choices(conf / found[1]))}"
+        plugin = found[2].partition("_")[0]
+        if found[1] == "hydra/launcher" and plugin in PLUGINS.values():
+            text = f"{found[1]}={found[2]}: {_needs(plugin)}"
     return f"invalid configuration\n  {text}"
+
+
+def _needs(extra: str) -> str:
+    return f"needs a plugin of Hydra: pip install 'distiller-er[{extra}]'"
 
 
 def _groups_of_a_run(conf: Path) -> list[str]:

@@ -153,6 +153,32 @@ def _build(node: Any, key: str, faults: list[str]) -> Any:
     return _FAILED
 
 
+def written(value: Any) -> Any:
+    """A component as plain JSON with all its fields, also those marked `runtime`; `rebuilt` makes it again elsewhere."""
+    if isinstance(value, Component) and dataclasses.is_dataclass(value):
+        name = f"{type(value).__module__}.{type(value).__qualname__}"
+        fields = {f.name: written(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        return {"_target_": name, **fields}
+    if isinstance(value, Mapping):
+        return {str(k): written(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [written(v) for v in value]
+    return os.fspath(value) if isinstance(value, Path) else value
+
+
+def rebuilt(plain: Any) -> Any:
+    """The component that `written` wrote down.
+
+    Raises:
+        ConfigurationError: it no longer fits its class.
+    """
+    faults: list[str] = []
+    built = _build(plain, "", faults)
+    if faults:
+        raise ConfigurationError(faults)
+    return built
+
+
 def _target(path: str, key: str, faults: list[str]) -> Any:
     module, _, name = path.rpartition(".")
     try:

@@ -11,6 +11,7 @@ from distiller.budget import Budget
 from distiller.config import Component, component, part, runtime
 from distiller.dataset.base import Dataset
 from distiller.disambiguation.base import Disambiguation
+from distiller.escalation.base import Escalation
 from distiller.logger.base import Logger
 from distiller.protocol.base import Protocol
 from distiller.selector.base import Selector
@@ -33,11 +34,20 @@ class Data(Component):
 
 
 @component
+class Sweep(Component):
+    """How the jobs of a sweep are kept. name: of its folder; dry: list its jobs instead of doing them."""
+
+    name: str | None = runtime(None)
+    dry: bool = runtime(False)
+
+
+@component
 class Experiment(Component):
     """One component per stage, and what concerns the run as a whole.
 
     repair: settles conflicts between the teacher's answers before a student learns from them; `none` leaves them.
     budget: what all teachers of the run may cost together.
+    escalation: whom to ask where the student is not sure; `none` leaves its answers as they are.
     until: the last stage to run; `config` only checks the configuration, `forecast` says what the teacher will cost.
     objective: the mean score that a sweeper optimises, as a path into the scorecard's `mean`.
     threads: processor cores to use.
@@ -52,11 +62,13 @@ class Experiment(Component):
     budget: Budget = part()
     student: Student = part()
     algorithm: Algorithm = part()
+    escalation: Escalation = part()
     disambiguation: Disambiguation = part()
     trainer: Trainer = part()
     logger: Logger = part()
     store: Store = part()
     data: Data = part()
+    sweep: Sweep = part()
     seed: int = 1924
     threads: Annotated[int, Field(ge=1)] = runtime(2)
     until: Stage = "score"
@@ -64,7 +76,7 @@ class Experiment(Component):
 
     @model_validator(mode="after")
     def _algorithm_suits_student(self) -> "Experiment":
-        reason = self.algorithm.suits(self.student)
+        reason = self.algorithm.suits(self.student) or self.algorithm.refuses(self.student, self.trainer)
         if reason:
             raise ValueError(reason)
         return self

@@ -20,6 +20,7 @@ from distiller.student.base import Student
 from distiller.task import Task
 from distiller.teacher.base import Teacher
 from distiller.tracking import Tracker
+from distiller.trainer import Trainer
 
 
 @dataclass
@@ -58,6 +59,8 @@ def run(experiment: Experiment, tracker: Tracker) -> list[Line]:
             ("blocker", experiment.blocker),
             ("selector", experiment.selector),
             ("teacher", experiment.teacher),
+            ("student", experiment.student),
+            ("escalation", experiment.escalation),
         ):
             if uses_gold(part) and records.matches is None:
                 raise DistillerError(
@@ -82,7 +85,7 @@ def run(experiment: Experiment, tracker: Tracker) -> list[Line]:
         for line in lines:
             line.checkpoint = checkpoint
             if experiment.reaches("predict"):
-                line.student = predict(experiment, tracker, line.task, checkpoint)
+                line.student = escalate(experiment, tracker, line, predict(experiment, tracker, line.task, checkpoint))
                 with tracker.stage("disambiguate", line.task.name) as stage:
                     line.student_matches = disambiguate(experiment.disambiguation, line.task, line.student)
                     stage.done(
@@ -97,11 +100,18 @@ def check_ready(experiment: Experiment) -> None:
     Raises:
         DistillerError: a library, a model, a server or a key is missing.
     """
-    needed = {"select": experiment.selector, "elicit": experiment.teacher, "distil": experiment.student}
-    for stage, part in needed.items():
-        for each in nested(part) if experiment.reaches(stage) else ():
+    needed: dict[str, list[Component]] = {
+        "select": [experiment.selector],
+        "elicit": [experiment.teacher],
+        "distil": [experiment.trainer, experiment.student],
+        "predict": [experiment.escalation],
+    }
+    for stage, parts in needed.items():
+        for each in (found for part in parts for found in nested(part)) if experiment.reaches(stage) else ():
             if isinstance(each, Teacher | Student):
                 each.ready(experiment.store)
+            elif isinstance(each, Trainer):
+                each.ready()
 
 
 def load(experiment: Experiment, tracker: Tracker, name: str, dataset: Dataset) -> Records:
@@ -150,10 +160,10 @@ def select(experiment: Experiment, tracker: Tracker, line: Line) -> Selection:
     everyone = line.records.query_ids
 
     def make() -> Selection:
-        pool = protocol.pool(task.candidates.query_ids)
+        pool = protocol.pool(task.candidates.query_ids, task.records)
         ranking = selector.select(task, pool, _gold(selector, line.records))
         part = np.full(len(everyone), "unused", dtype=object)
-        part[np.isin(everyone, protocol.test(everyone, ranking.selected))] = "test"
+        part[np.isin(everyone, protocol.test(everyone, ranking.selected, task.records))] = "test"
         part[np.isin(everyone, ranking.selected)] = "train"
         scores = np.full(len(everyone), np.nan, dtype=np.float32)
         if ranking.scores is not None:
@@ -205,11 +215,29 @@ def distil(experiment: Experiment, tracker: Tracker, lines: list[Line]) -> Check
     """One student, trained on the answers to all datasets together."""
     student, algorithm, trainer = experiment.student, experiment.algorithm, experiment.trainer
     taught = [(line.task, line.labels) for line in lines if line.labels is not None]
+    check_unseen(lines)
     name = lines[0].task.name if len(lines) == 1 else "all"
     with tracker.stage("distil", name) as stage:
         checkpoint = algorithm.taught(student, taught, trainer, experiment.threads)
         stage.done(f"{student.label()} learnt from {checkpoint.facts['queries']:,} queries", checkpoint)
     return checkpoint
+
+
+def check_unseen(lines: list[Line]) -> None:
+    """Make sure that no query which is to be scored is learnt from.
+
+    Raises:
+        DistillerError: the teacher's answers hold a test query; it names the dataset and the first of them.
+    """
+    for line in lines:
+        if line.selection is not None and line.labels is not None:
+            learnt = line.labels.query_ids[line.labels.choice >= 0]
+            if len(shown := np.intersect1d(learnt, line.selection.ids("test"))):
+                raise DistillerError(
+                    f"the student would learn from {len(shown)} of the queries of {line.task.name} that it is scored on, the "
+                    f"first is {shown[0]}; choose a teacher that answers only what it is asked, or a protocol that keeps test "
+                    "queries apart"
+                )
 
 
 def predict(experiment: Experiment, tracker: Tracker, task: Task, checkpoint: Checkpoint) -> AnswerSet:
@@ -219,7 +247,7 @@ def predict(experiment: Experiment, tracker: Tracker, task: Task, checkpoint: Ch
         answers = experiment.store.produce(
             AnswerSet,
             [student],
-            [checkpoint.key, _key(task, student)],
+            [checkpoint.key, _key(task, student), *_sums(student, task.records)],
             lambda: student.answer(checkpoint, task, task.candidates.query_ids, experiment.trainer, experiment.threads),
         )
         rate = len(answers.choice) / max(answers.seconds, 1e-9)
@@ -227,6 +255,30 @@ def predict(experiment: Experiment, tracker: Tracker, task: Task, checkpoint: Ch
             f"{len(answers.choice):,} answers, {_claims(answers):,} of them a match, {rate:,.0f} queries/s", answers
         )
     return answers
+
+
+def escalate(experiment: Experiment, tracker: Tracker, line: Line, answers: AnswerSet) -> AnswerSet:
+    """The student's answers, those of a teacher in place of some of them where the run escalates."""
+    escalation, task = experiment.escalation, line.task
+    if not escalation.ASKS or line.selection is None:
+        return answers
+    labelled = line.selection.ids("train")
+    with tracker.stage("escalate", task.name) as stage:
+        models = [found for each in nested(escalation) for found in each.fingerprints()]
+        inputs = [_key(task, escalation), answers.key, line.selection.key, *_sums(escalation, line.records), *models]
+        made = experiment.store.produce(
+            AnswerSet, [escalation], inputs, lambda: escalation.escalate(task, answers, labelled)
+        )
+        if made.reused:  # what is asked now enters the ledger by itself
+            task.ledger.spend(made.facts)
+        facts = made.facts
+        kept = "guaranteed" if facts["met"] else "NOT guaranteed within the budget"
+        stage.done(
+            f"{facts['asked']:,} of {facts['open_queries']:,} asked of {facts['teacher']}; {kept}: at most "
+            f"{facts['level']:.3g} answered alone and otherwise",
+            made,
+        )
+    return made
 
 
 def repair(resolver: Disambiguation, task: Task, answers: AnswerSet) -> AnswerSet:

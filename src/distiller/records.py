@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from distiller.config import DistillerError
 
 MATCHES = pa.schema([("query_id", pa.int64()), ("candidate_id", pa.int64())])
+BY_ROW = {"query_names": "queries", "candidate_names": "candidates", "parts": "queries"}  # what follows which table
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,9 @@ class Records:
     matches: gold pairs (query_id, candidate_id), or None where nobody knows them.
     query_names, candidate_names: the ids as the user's files have them, where these are not whole numbers; by row.
     folder: where recorded candidates, splits and annotations of this dataset lie, or None.
+    pairs: the pairs that the dataset itself gives to be judged (query_id, candidate_id), or None where blocking finds them.
+    parts: the part of each query in the dataset's own split, by row: train, valid or test; None without such a split.
+    one_table: whether both tables are the same one, whose duplicates are looked for; a record is never its own candidate.
     """
 
     name: str
@@ -31,12 +35,18 @@ class Records:
     query_names: pa.Array | None = None
     candidate_names: pa.Array | None = None
     folder: Path | None = None
+    pairs: pa.Table | None = None
+    parts: pa.Array | None = None
+    one_table: bool = False
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 over the contents of both tables and the gold matches, [64 hexadecimal digits]."""
+        """SHA-256 over the contents of both tables, the gold matches and what the dataset gives, [64 hexadecimal digits]."""
         digest = hashlib.sha256(self.name.encode())
-        for table in (self.queries, self.candidates, self.matches):
+        given = [] if self.pairs is None else [self.pairs]
+        given += [] if self.parts is None else [pa.table({"part": self.parts})]
+        given += [pa.table({"one_table": [True]})] if self.one_table else []
+        for table in (self.queries, self.candidates, self.matches, *given):
             if table is None:
                 digest.update(b"none")
                 continue
@@ -99,7 +109,7 @@ def rows_of(ids: np.ndarray, wanted: np.ndarray, what: str) -> np.ndarray:
 def checked(name: str, queries: pa.Table, candidates: pa.Table, matches: pa.Table | None, **names: object) -> Records:
     """Records whose tables are sorted by id and free of the faults that would be silent later.
 
-    Empty strings become null. Extra arguments go to `Records`; names of ids must lie in the rows' given order.
+    Empty strings become null. Extra arguments go to `Records`; names of ids and parts must lie in the rows' given order.
 
     Raises:
         DistillerError: a table is empty or has no attribute, ids are missing or duplicate, a match points nowhere.
@@ -110,8 +120,8 @@ def checked(name: str, queries: pa.Table, candidates: pa.Table, matches: pa.Tabl
         orders[what] = np.argsort(table["id"].to_numpy(), kind="stable")
     sorted_names = {}
     for argument, value in names.items():
-        if argument in ("query_names", "candidate_names") and isinstance(value, (pa.Array, pa.ChunkedArray)):
-            value = value.take(pa.array(orders["queries" if argument == "query_names" else "candidates"]))
+        if argument in BY_ROW and isinstance(value, (pa.Array, pa.ChunkedArray)):
+            value = value.take(pa.array(orders[BY_ROW[argument]]))
         sorted_names[argument] = value
     if matches is not None:
         matches = (

@@ -13,18 +13,24 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
+import pyarrow.parquet as pq
 from rich import box
 from rich.table import Table
 
-from distiller import metrics
+from distiller import metrics, outcomes
 from distiller.artifacts import AnswerSet, CandidateSet
 from distiller.budget import total_spent
 from distiller.config import DistillerError, identity, nearest, uses_gold
+from distiller.disambiguation.base import Disambiguation
+from distiller.disambiguation.matches import claimed
+from distiller.disambiguation.matches import matches as disambiguated
 from distiller.experiment import Experiment
 from distiller.metrics import Truth
 from distiller.pipeline import Line
 from distiller.rationale.scores import score_rationales, summary
+from distiller.task import Task
 from distiller.tracking import Tracker
 
 PACKAGES = (
@@ -39,6 +45,10 @@ PACKAGES = (
     "hydra-core",
 )
 SOURCES = ("teacher", "student")
+ESCALATED = (
+    *("teacher", "asked", "sample", "open_queries", "share_asked", "level", "confidence", "met", "bound", "threshold"),
+    *("recalibrated", "recalibration_p_value", "scale", "shift", "stopped"),
+)
 SHOWN = {"selection_accuracy": "accuracy", "pair_f1": "pair F1", "match_f1": "match F1", "end_to_end_f1": "end F1"}
 
 
@@ -60,7 +70,7 @@ def scorecard(experiment: Experiment, lines: list[Line], tracker: Tracker) -> di
             if forms
             else {}
         )
-    if spent := total_spent([d["spent"] for d in datasets.values() if "spent" in d]):
+    if spent := total_spent([d[part] for d in datasets.values() for part in ("spent", "spent_answering") if part in d]):
         means["spent"] = spent
     stages = [stage for stage in tracker.seconds if any(stage in d["seconds"] for d in datasets.values())]
     means["seconds"] = {s: float(np.mean([d["seconds"].get(s, 0.0) for d in datasets.values()])) for s in stages}
@@ -71,7 +81,8 @@ def scorecard(experiment: Experiment, lines: list[Line], tracker: Tracker) -> di
             name: identity(getattr(experiment, name))
             for name in ("dataset", "blocker", "selector", "protocol", "teacher", "repair")
         }
-        | {name: identity(getattr(experiment, name)) for name in ("student", "algorithm", "disambiguation", "trainer")},
+        | {name: identity(getattr(experiment, name)) for name in ("student", "algorithm", "disambiguation", "trainer")}
+        | ({"escalation": identity(experiment.escalation)} if experiment.escalation.ASKS else {}),
         "seed": experiment.seed,
         "uses_gold": [n for n in ("blocker", "selector", "teacher", "student") if uses_gold(getattr(experiment, n))],
         "until": experiment.until,
@@ -100,12 +111,12 @@ def _dataset(experiment: Experiment, line: Line, lines: list[Line], tracker: Tra
         card["keys"]["teacher"] = line.teacher.key
         if spent := _spent(line.teacher):
             card["spent"] = spent
-        if line.teacher.table["rationale"].null_count < line.teacher.table.num_rows:
+        if _explained(line.teacher):
             card["explanations"] = summary(score_rationales(line.task, line.teacher))
         seconds["elicit"] = float(np.sum(line.teacher.table["seconds"].to_numpy())) or seconds.get("elicit", 0.0)
         if gold is not None:
             truth = Truth.of(line.task.candidates, gold, line.teacher.query_ids)
-            card["teacher"] = _forms(experiment, line.teacher, line.teacher_matches, truth)
+            card["teacher"] = _forms(experiment, line.task, line.teacher, line.teacher_matches, truth)
     if line.checkpoint is not None:
         card["keys"]["checkpoint"] = line.checkpoint.key
         card["training"] = line.checkpoint.facts
@@ -113,19 +124,44 @@ def _dataset(experiment: Experiment, line: Line, lines: list[Line], tracker: Tra
         seconds["distil"] = line.checkpoint.seconds * shares[name] / sum(shares.values())
     if line.student is not None and line.selection is not None:
         card["keys"]["student"] = line.student.key
+        if spent := _spent(line.student):
+            card["spent_answering"] = spent
+        if experiment.escalation.ASKS:
+            card["escalation"] = {name: line.student.facts[name] for name in ESCALATED if name in line.student.facts}
+        asking = "escalate" if experiment.escalation.ASKS else "predict"
+        seconds[asking] = float(np.sum(line.student.table["seconds"].to_numpy())) or seconds.get(asking, 0.0)
         scored = line.selection.ids("test")
+        if _explained(given := line.student.of(scored)):
+            card["student_explanations"] = summary(score_rationales(line.task, given))
         if gold is not None and len(scored):
-            card["student"] = _forms(
-                experiment, line.student, line.student_matches, Truth.of(line.task.candidates, gold, scored)
-            )
+            truth = Truth.of(line.task.candidates, gold, scored)
+            card["student"] = _forms(experiment, line.task, line.student, line.student_matches, truth)
     return card
 
 
-def _forms(experiment: Experiment, plain: AnswerSet, settled: AnswerSet | None, truth: Truth) -> dict[str, Any]:
-    forms = {"plain": metrics.score_answers(plain, truth)}
-    if experiment.disambiguation.FORM and settled is not None:
-        forms[experiment.disambiguation.FORM] = metrics.score_answers(settled, truth)
+def _explained(answers: AnswerSet) -> bool:
+    """Whether any of the answers has a rationale."""
+    return answers.table["rationale"].null_count < answers.table.num_rows
+
+
+def _forms(
+    experiment: Experiment, task: Task, plain: AnswerSet, settled: AnswerSet | None, truth: Truth
+) -> dict[str, Any]:
+    forms, resolver = {"plain": metrics.score_answers(plain, truth)}, experiment.disambiguation
+    if resolver.FORM and settled is not None:
+        several = resolver.SEVERAL
+        forms[resolver.FORM] = (
+            _several(task, settled, resolver, truth) if several else metrics.score_answers(settled, truth)
+        )
     return forms
+
+
+def _several(task: Task, answers: AnswerSet, resolver: Disambiguation, truth: Truth) -> dict[str, Any]:
+    """Scores of answers that may claim several candidates each."""
+    answers = answers.of(truth.evaluated)
+    row, candidate, _ = claimed(task, answers, resolver)
+    pairs = np.column_stack([answers.query_ids[row], candidate])
+    return metrics.score_pairs(pairs, answers.query_ids[answers.choice == 0], truth)
 
 
 def _spent(answers: AnswerSet) -> dict[str, Any]:
@@ -201,8 +237,8 @@ def _commit() -> str | None:
         return None
 
 
-def write(folder: Path, card: dict[str, Any], lines: list[Line]) -> None:
-    """Write scorecard.json, scorecard.csv and matches.csv into the run's folder."""
+def write(folder: Path, card: dict[str, Any], lines: list[Line], resolver: Disambiguation) -> None:
+    """Write scorecard.json, scorecard.csv, matches.csv and outcomes.parquet into the run's folder."""
     rows = [
         [name, who, form, metric, value]
         for name, dataset in [*card["datasets"].items(), ("mean", card["mean"])]
@@ -212,39 +248,26 @@ def write(folder: Path, card: dict[str, Any], lines: list[Line]) -> None:
     ]
     with open(folder / "scorecard.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["dataset", "source", "form", "metric", "value"], *rows])
-    found = [matches(line) for line in lines if line.student_matches is not None]
+    found = [matches(line, resolver) for line in lines if line.student_matches is not None]
     if found:
-        pyarrow.csv.write_csv(pa.concat_tables(found), folder / "matches.csv")
+        pyarrow.csv.write_csv(pa.concat_tables(found, promote_options="default"), folder / "matches.csv")
+    if (answered := outcomes.of_run(lines, card["datasets"], resolver)).num_rows:
+        pq.write_table(answered, folder / outcomes.FILE, compression="zstd")
     partial = folder / "scorecard.json.part"
     partial.write_text(json.dumps(card, indent=1), encoding="utf-8")
     partial.rename(folder / "scorecard.json")
 
 
-def matches(line: Line) -> pa.Table:
-    """The pairs the student holds for matches: dataset, query_id, candidate_id (as in the user's tables), probability, part."""
+def matches(line: Line, resolver: Disambiguation) -> pa.Table:
+    """The pairs the student holds for matches, see `disambiguation.matches.matches`, with dataset and part of the query."""
     assert line.student_matches is not None
     assert line.selection is not None
-    answers, records = line.student_matches, line.records
-    chosen = answers.choice > 0
-    begins = answers.offsets[:-1] + np.arange(len(answers.choice))
-    part = dict(
-        zip(line.selection.table["query_id"].to_pylist(), line.selection.table["part"].to_pylist(), strict=True)
-    )
-    ids = answers.query_ids[chosen]
-    return pa.table(
-        {
-            "dataset": pa.array([records.name] * int(chosen.sum()), pa.string()),
-            "query_id": _named(ids, records.query_ids, records.query_names),
-            "candidate_id": _named(answers.chosen_ids[chosen], records.candidate_ids, records.candidate_names),
-            "probability": answers.distribution[(begins + answers.choice)[chosen]].round(6),
-            "part": pa.array([part[i] for i in ids.tolist()], pa.string()),
-        }
-    )
-
-
-def _named(ids: np.ndarray, all_ids: np.ndarray, names: pa.Array | None) -> pa.Array:
-    named = pa.array(ids) if names is None else names.take(pa.array(np.searchsorted(all_ids, ids)))
-    return named.cast(pa.string())
+    found = disambiguated(line.task, line.student_matches, resolver)
+    records, parts = line.records, line.selection.table
+    names = records.query_names if records.query_names is not None else pa.array(records.query_ids)
+    row = pc.index_in(found["query_id"], value_set=names.cast(pa.string()))
+    found = found.add_column(0, "dataset", pa.array([records.name] * found.num_rows, pa.string()))
+    return found.add_column(4, "part", parts["part"].take(row))
 
 
 def table(card: dict[str, Any]) -> Table:

@@ -190,7 +190,10 @@ def test_group_relative_steps_are_those_of_trl_on_the_same_replies(variant):
         processing_class=twins.tokenizer,
     )
     trainer.model.eval()
-    examples = [Example(p, tree, np.array([1.0, 0.0, 0.0]), 3) for p, tree in zip(twins.prompts, trees, strict=True)]
+    examples = [
+        Example(p, tree, np.array([1.0, 0.0, 0.0]), 3, np.array([len(path) for path in tree.steps]))
+        for p, tree in zip(twins.prompts, trees, strict=True)
+    ]
     fields = tensors(examples, 0)
     with twins.model.reference():
         reference = twins.model.step_log_probabilities(fields)

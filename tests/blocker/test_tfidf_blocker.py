@@ -211,3 +211,18 @@ def test_recall_and_similarities_are_the_recorded_ones(name, recall):
     assert shared.num_rows > 3000
     difference = shared["similarity"].to_numpy() - shared["similarity_recorded"].to_numpy()
     assert np.abs(difference).max() < 6e-5  # recorded with four decimals
+
+
+@pytest.mark.parametrize("direction", ["query", "mutual", "union"])
+def test_a_record_is_never_its_own_candidate_and_keeps_as_many_others(direction: str) -> None:
+    texts = ["red car", "red car", "red car", "red car too", "blue bike", "blue bike old", "green"]
+    table = pa.table({"id": range(len(texts)), "name": texts})
+    found = Tfidf(k=2, direction=direction).block(checked("one", table, table, None, one_table=True), 1)
+    pairs = set(zip(found.table["query_id"].to_pylist(), found.table["candidate_id"].to_pylist(), strict=True))
+    assert all(a != b for a, b in pairs)
+    grams = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4)).fit_transform(texts)
+    alike = np.asarray((grams @ grams.T).todense())
+    np.fill_diagonal(alike, 0)
+    near = {(i, int(j)) for i in range(len(texts)) for j in np.argsort(-alike[i], kind="stable")[:2] if alike[i, j] > 0}
+    back = {(j, i) for i, j in near}
+    assert pairs == {"query": near, "mutual": near & back, "union": near | back}[direction]

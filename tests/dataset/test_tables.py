@@ -383,3 +383,26 @@ def test_the_configuration_lists_every_field_and_asks_for_both_tables(tmp_path: 
     config.delimiter = ",,"
     with pytest.raises(ConfigurationError, match="delimiter: must be one character"):
         build(config)  # type: ignore[arg-type]
+
+
+def test_duplicates_within_one_table_are_pairs_of_two_records_seen_from_both(tmp_path: Path) -> None:
+    rows = [{"id": name, "name": f"camera {name}"} for name in ("x", "b", "c")]
+    table = written(tmp_path, "a.csv", as_csv(rows))
+    pairs = written(tmp_path, "pairs.csv", as_csv([{"one": "x", "other": "b"}, {"one": "b", "other": "x"}]))
+    records = Tables(queries=table, deduplicate=True, matches=pairs).load()
+    assert records.one_table
+    assert records.queries.equals(records.candidates)
+    found = {(row["query_id"], row["candidate_id"]) for row in records.matches.to_pylist()}  # type: ignore[union-attr]
+    names = records.query_names.to_pylist()  # type: ignore[union-attr]
+    assert {(names[a], names[b]) for a, b in found} == {("x", "b"), ("b", "x")}
+
+
+def test_one_table_is_not_the_pair_of_two_equal_ones(tmp_path: Path) -> None:
+    table = written(tmp_path, "a.csv", as_csv(ROWS))
+    assert Tables(queries=table, deduplicate=True).load().key != Tables(queries=table, candidates=table).load().key
+
+
+@pytest.mark.parametrize("fields", [{"deduplicate": True, "candidates": Path("b.csv")}, {}])
+def test_a_table_is_deduplicated_or_compared_with_another_not_both_or_neither(fields: dict) -> None:
+    with pytest.raises(ValueError, match="candidates"):
+        Tables(queries=Path("a.csv"), **fields)

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -211,3 +212,18 @@ def test_conditioned_answers_can_be_learnt_from_as_soft_labels(case, resolver):
             left[choice] = 1.0
         assert after == pytest.approx([p / sum(left) for p in left], abs=1e-6)
         assert after[choice] == max(after)
+
+
+@pytest.mark.parametrize("resolver", ONE_TO_ONE, ids=["assignment", "unique-mapping"])
+def test_an_answer_that_loses_its_choice_loses_the_rationale_of_that_choice(resolver):
+    shares = {1: [0.1, 0.9], 2: [0.1, 0.6, 0.3], 3: [0.3, 0.7]}
+    options, choices = {1: [5], 2: [5, 6], 3: [5]}, {1: 1, 2: 1, 3: 1}
+    case = Instance(options, {(q, c): 0.5 for q, own in options.items() for c in own}, set(), [], choices, shares)
+    rows = everyone(case).table.to_pylist()
+    for row in rows:
+        row["rationale"] = "why one"
+    rows[1]["justifications"] = ["why none", "why one", "why two"]
+    answers = type(everyone(case))(pa.Table.from_pylist(rows, everyone(case).table.schema))
+    settled = resolver.resolve(case.task(), answers)
+    assert settled.choice.tolist() == [1, 2, 0]
+    assert settled.table["rationale"].to_pylist() == ["why one", "why two", None]

@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from distiller.config import DistillerError
+from distiller.engine.beginning import Beginning, LastBeginning
 from distiller.engine.option_scoring import OptionBatch, option_log_probabilities
 from distiller.engine.option_tree import OptionTree
 
@@ -42,6 +43,8 @@ NETWORKS = {
         Gemma2Config(**SHAPE, **GEMMA, sliding_window=6)
     ),
 }
+#: All options of a prompt have one path but for their last tokens.
+UNBRANCHED = [[(11, 1), (11, 2)], [(3,), (4,)], [(11, 1, 5), (11, 1, 0), (11, 2)], [(20, 21, 22, 23)]]
 OPTIONS = [
     [(11, 1, 12), (11, 2, 12), (11, 1, 0, 12)],
     [(3,), (4,)],
@@ -49,6 +52,7 @@ OPTIONS = [
     [(20, 21, 22, 23)],
 ]
 PROMPTS = [list(range(30, 49)), [7], [5, 4, 3, 2, 1, 0, 6, 8], list(range(25, 38))]
+INSTRUCTION = [3, 9, *range(40, 20, -1)]
 
 
 def network(name, attention="sdpa", dtype=torch.float32):
@@ -68,33 +72,88 @@ def by_loop(model, prompt, option):
     return total
 
 
+def check_against_the_loop(model, scores, prompts, options):
+    """Each row has the log-probabilities that a plain loop finds for the options of its prompt, alone."""
+    assert scores.shape == (len(prompts), max(map(len, options)))
+    with torch.no_grad():
+        for row, prompt, own in zip(scores, prompts, options, strict=True):
+            expected = [by_loop(model, prompt, option).item() for option in own]
+            assert row[: len(own)].tolist() == pytest.approx(expected, abs=1e-4)
+            assert (row[len(own) :] == -torch.inf).all()
+
+
 @pytest.mark.parametrize(
     ("name", "attention"), [(n, a) for n in NETWORKS for a in ("sdpa", "eager") if (n[:5], a) != ("gemma", "sdpa")]
 )
 @pytest.mark.parametrize("learning", [False, True])
-def test_every_option_of_a_mixed_batch_is_as_probable_as_alone(name, attention, learning):
+@pytest.mark.parametrize("options", [OPTIONS, UNBRANCHED], ids=["branched", "unbranched"])
+@pytest.mark.parametrize("beginning", [[], INSTRUCTION], ids=["apart", "shared"])
+def test_every_option_of_a_mixed_batch_is_as_probable_as_alone(name, attention, learning, options, beginning):
     model = network(name, attention)
-    batch = OptionBatch.of(PROMPTS, [OptionTree.of(options) for options in OPTIONS], padding=0)
+    prompts = [beginning + prompt for prompt in PROMPTS]
+    batch = OptionBatch.of(prompts, [OptionTree.of(own) for own in options], padding=0)
+    assert batch.branched() == (options is OPTIONS)
     with torch.set_grad_enabled(learning):
         scores = option_log_probabilities(model, batch)
-    with torch.no_grad():
-        assert scores.shape == (4, 3)
-        for row, prompt, options in zip(scores, PROMPTS, OPTIONS, strict=True):
-            expected = [by_loop(model, prompt, option).item() for option in options]
-            assert row[: len(options)].tolist() == pytest.approx(expected, abs=1e-4)
-            assert (row[len(options) :] == -torch.inf).all()
+    check_against_the_loop(model, scores, prompts, options)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_was_read_before_serves_later_prompts_cut_or_continued(name):
+    model = network(name, "eager" if name[:5] == "gemma" else "sdpa")
+    last = LastBeginning()
+    far, other = INSTRUCTION + list(range(1, 20)), [2, *INSTRUCTION]
+    asked = [
+        [[*INSTRUCTION, 1, 2]],
+        [[*INSTRUCTION, 5]],
+        [[*far, 7], [*far, 8, 9]],
+        [[*far, 3]],
+        [[*INSTRUCTION[:18], 2]],
+    ]
+    lengths = []
+    for prompts in [*asked, [[*other, 4]], [[*other, 5]]]:
+        with torch.inference_mode():
+            read = last.of(model, prompts)
+            options = UNBRANCHED[: len(prompts)]
+            batch = OptionBatch.of(prompts, [OptionTree.of(own) for own in options], padding=0)
+            check_against_the_loop(model, option_log_probabilities(model, batch, read), prompts, options)
+        lengths.append(len(read.tokens) if read else 0)
+    assert lengths == [0, len(INSTRUCTION), len(far), len(far), 18, 0, len(other)]
+
+
+def test_tokens_that_prompts_share_are_computed_once():
+    model, read = network("llama"), []
+    model.model.layers[0].mlp.register_forward_hook(lambda _, given, out: read.append(out.shape[0] * out.shape[1]))
+    model.lm_head.register_forward_hook(lambda _, given, out: said.append(out.numel() // out.shape[-1]))
+    said: list[int] = []
+    prompts = [[*INSTRUCTION, 1, 2, i] for i in range(6)]
+    batch = OptionBatch.of(prompts, [OptionTree.of(UNBRANCHED[0])] * 6, padding=0)
+    option_log_probabilities(model, batch)
+    assert sum(read) <= len(INSTRUCTION) + 2 + 6 * 3, "the beginning once, then the last tokens of prompts and a node"
+    assert said[-1] == 12, "the output layer reads the last token of each prompt and one node"
+    kept = Beginning.read(model, INSTRUCTION)
+    read.clear()
+    Beginning.read(model, [*INSTRUCTION, 7], kept)
+    assert read == [1]
 
 
 @pytest.mark.parametrize("name", ["llama", "qwen2"])
-def test_gradients_are_those_of_the_plain_loop_also_where_rows_have_fewer_options(name):
+@pytest.mark.parametrize("every", [OPTIONS, UNBRANCHED], ids=["branched", "unbranched"])
+@pytest.mark.parametrize("beginning", [[], INSTRUCTION], ids=["apart", "shared"])
+@pytest.mark.parametrize("recomputed", [False, True], ids=["kept", "recomputed"])
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_gradients_are_those_of_the_plain_loop_also_where_rows_have_fewer_options(name, every, beginning, recomputed):
     model = network(name)
-    batch = OptionBatch.of(PROMPTS[:2], [OptionTree.of(options) for options in OPTIONS[:2]], padding=0)
+    if recomputed:
+        model.train().gradient_checkpointing_enable({"use_reentrant": False})
+    prompts = [beginning + prompt for prompt in PROMPTS[:2]]
+    batch = OptionBatch.of(prompts, [OptionTree.of(options) for options in every[:2]], padding=0)
     loss = -option_log_probabilities(model, batch).log_softmax(dim=-1)[:, 1].sum()
     loss.backward()
     got = {name: weight.grad.clone() for name, weight in model.named_parameters()}
     model.zero_grad()
     plain = 0.0
-    for prompt, options in zip(PROMPTS[:2], OPTIONS[:2], strict=True):
+    for prompt, options in zip(prompts, every[:2], strict=True):
         plain = plain - torch.stack([by_loop(model, prompt, option) for option in options]).log_softmax(dim=-1)[1]
     plain.backward()
     assert loss.item() == pytest.approx(plain.item(), abs=1e-4)

@@ -13,7 +13,7 @@ from distiller.algorithm.dpo import DPO
 from distiller.algorithm.sft import SFT
 from distiller.artifacts import Checkpoint
 from distiller.config import DistillerError
-from distiller.elicitation.explain import Explain
+from distiller.elicitation.confidence import Confidence
 from distiller.engine.chat_tokenizer import ChatTokenizer
 from distiller.engine.option_tree import distinguishing
 from distiller.student.base import Lesson, split
@@ -268,6 +268,18 @@ def test_gradients_with_and_without_checkpointing_are_the_same():
     assert torch.allclose(*found, atol=1e-6)
 
 
+@pytest.mark.parametrize("rank", [0, 4])
+def test_a_layer_is_computed_again_for_the_backward_pass_exactly_where_asked(rank):
+    for recompute in (True, False):
+        own = room(rank=rank, gradient_checkpointing=recompute)
+        calls = []
+        own.model.causal.model.layers[0].mlp.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
+        loss = own.model.log_probabilities(next(iter(own.batches(0))))[:, 0].mean()
+        read = len(calls)
+        loss.backward()
+        assert len(calls) == (2 * read if recompute else read)
+
+
 def check(reply="[1]", learnt=None, kept=None, text=None):
     example = rendering().examples([lesson()])[0]
     tokenizer = rendering().tokenizer
@@ -343,8 +355,8 @@ def test_what_is_missing_is_said_in_one_sentence_before_anything_else(monkeypatc
 def test_settings_that_contradict_each_other_are_refused():
     with pytest.raises(ValueError, match="quantize=4bit keeps the base as it is"):
         student(model(), rank=0, quantize="4bit")
-    with pytest.raises(ValueError, match="elicitation=explain asks for more"):
-        student(model(), elicitation=Explain())
+    with pytest.raises(ValueError, match="elicitation=confidence asks for something else"):
+        student(model(), elicitation=Confidence())
     with pytest.raises(DistillerError, match="does not name layers"):
         OptionModel.load(str(model()), None, dtype="float32", adapter=Adapter(4, 8.0, targets=("nothing",)))
 

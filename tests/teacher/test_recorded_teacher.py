@@ -146,3 +146,23 @@ def test_a_recorded_text_decides_when_it_is_read_anew(tmp_path):
     assert anew.choice.tolist() == [1, 1, -1]
     assert anew.table["parse"].to_pylist() == ["recovered", "exact", "failed"]
     assert anew.table["rationale"].to_pylist() == ["O'Hara", 'says "so"', None]
+
+
+@needs_data
+def test_recorded_justifications_come_with_the_answers_and_that_of_the_answer_is_its_rationale():
+    task, _, selected = real_task("abt-buy")
+    asked = np.r_[selected, task.candidates.query_ids[~np.isin(task.candidates.query_ids, selected)][:3]]
+    answers = Recorded(name="qwen2.5-32b", reasons="justifications").annotate(task, np.sort(asked))
+    texts = {}
+    with gzip.open(DATA / "abt-buy" / "justifications" / "qwen2.5-32b.jsonl.gz", "rt") as file:
+        for record in map(json.loads, file):
+            texts[record["query_id"], record["option"]] = record["explanation"]
+    for row in answers.table.to_pylist():
+        query, k = row["query_id"], len(row["options"])
+        if query not in selected:
+            assert row["rationale"] is row["justifications"] is None
+            continue
+        assert row["justifications"] == [texts[query, option] for option in range(k + 1)]
+        assert row["rationale"] == texts[query, row["choice"]]
+    with pytest.raises(DistillerError, match=r"no recorded justifications of llama3\.1-8b"):
+        Recorded(name="llama3.1-8b", reasons="justifications").annotate(task, selected)

@@ -46,12 +46,14 @@ def preference_losses(
     smoothing: float = 0.0,
     length_normalised: bool = False,
     anchor: float = 0.0,
+    chosen_loss: Tensor | None = None,
 ) -> Tensor:
-    """Mean loss over the pairs of each query, [batch], and `anchor` times the cross-entropy of the chosen answer.
+    """Mean loss over the pairs of each query, [batch], and `anchor` times the loss of the chosen reply.
 
-    log_p, start: log-probabilities of the options by the student and by the reference, [batch, options], -inf where there is
-    none; at least two in each row. target: [batch, options], its largest entry is the chosen option. tokens: of each option,
-    [batch, options]; by them the log-probabilities are divided if `length_normalised`.
+    log_p, start: log-probabilities of the replies by the student and by the reference, [batch, options], -inf where there is
+    none; at least two in each row. target: [batch, options], its largest entry is the chosen option. tokens: of each reply,
+    [batch, options]; by them the log-probabilities are divided if `length_normalised`. chosen_loss: what the anchor
+    weighs, [batch]; minus the log-probability of the chosen reply unless told.
     """
     there = torch.isfinite(start)
     gain = log_p.masked_fill(~there, 0.0) - start.masked_fill(~there, 0.0)
@@ -61,24 +63,30 @@ def preference_losses(
     rejected = there.scatter(1, best, False)
     pairs = dpo_loss(gain.gather(1, best), gain, form, beta, smoothing)
     mean = (pairs * rejected).sum(dim=-1) / rejected.sum(dim=-1)
-    return mean - anchor * log_p.gather(1, best)[:, 0] if anchor else mean
+    if not anchor:
+        return mean
+    return mean + anchor * (-log_p.gather(1, best)[:, 0] if chosen_loss is None else chosen_loss)
 
 
 class DPOCourse(Course):
-    """The teacher's answer is preferred to each of the other options, whose mean loss is that of the query.
+    """The teacher's reply is preferred to that of each other option, whose mean loss is that of the query.
 
-    preference: as `preference_losses`, from its first four arguments.
+    A reply is an answer, or an answer and the rationale given for it. The anchor weighs the same loss as `sft` has.
+    preference: as `preference_losses`, from its first four arguments and `chosen_loss`.
     """
 
-    def __init__(self, classroom: Classroom, preference: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]):
+    def __init__(self, classroom: Classroom, preference: Callable[..., Tensor]):
         super().__init__(classroom, sft_loss)
         self.preference = preference
 
     def losses(self, batch: Batch) -> Tensor:
-        return self.unseen_losses(self.model.log_probabilities(batch), batch)
+        return self.judged(batch)[1]
 
-    def unseen_losses(self, log_probabilities: Tensor, batch: Batch) -> Tensor:
+    def judged(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        said, target = self.model.replies(batch), batch["target"]
         with self.model.reference():
-            start = self.model.log_probabilities(batch)
+            start = self.model.replies(batch).whole
         tokens = (batch["step_node"] >= 0).sum(dim=-1)
-        return self.preference(log_probabilities, start, batch["target"], tokens)
+        chosen = said.answers.gather(1, target.argmax(dim=-1, keepdim=True))[:, 0]
+        supervised = said.rationale_losses(target) - chosen
+        return said.answers, self.preference(said.whole, start, target, tokens, chosen_loss=supervised)

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from distiller.algorithm.base import Algorithm
-from distiller.artifacts import AnswerSet
+from distiller.algorithm.base import Algorithm, Teaching
+from distiller.algorithm.by_loss import counted
+from distiller.artifacts import AnswerSet, Checkpoint
 from distiller.config import component, part
-from distiller.student.base import Classroom, Lesson, Student
+from distiller.student.base import Classroom, GradientStudent, Lesson, Student
 from distiller.student.language import Language
 from distiller.task import Task
-from distiller.trainer import Trainer
+from distiller.trainer import Place, Trainer
 
 if TYPE_CHECKING:
     from distiller.algorithm.course import Course
@@ -36,6 +37,10 @@ class ForLanguage(Algorithm):
             return f"{name} trains what a language model writes, and {student.label()} is none: set algorithm=sft or kd"
         return self.warm_start.suits(student) if self.warm_start else None
 
+    def rivals(self) -> bool:
+        """Whether the loss takes rationales of options that the teacher did not choose."""
+        return False
+
     def needs_reference(self) -> bool:
         """Whether the loss compares with the start."""
         return True
@@ -48,33 +53,60 @@ class ForLanguage(Algorithm):
         """What the course has to report beside its curve."""
         return {}
 
-    def distil(
-        self, student: Student, answered: list[tuple[Task, AnswerSet]], trainer: Trainer, threads: int, folder: Path
-    ) -> dict[str, Any]:
-        import torch
+    def start(
+        self, student: Student, answered: list[tuple[Task, AnswerSet]], trainer: Trainer, threads: int
+    ) -> Checkpoint | None:
+        return self.warm_start.taught(student, answered, trainer, threads) if self.warm_start else None
 
+    def distil(
+        self,
+        student: Student,
+        answered: list[tuple[Task, AnswerSet]],
+        trainer: Trainer,
+        threads: int,
+        folder: Path,
+        work: Path | None = None,
+    ) -> dict[str, Any]:
         from distiller.algorithm.lightning_fit import teach
 
         assert isinstance(student, Language)
-        start = self.warm_start.taught(student, answered, trainer, threads) if self.warm_start else None
+        start = self.start(student, answered, trainer, threads)
+        teaching = self.teaching(student, answered, trainer, threads, start)
+        teach(teaching.course, trainer, work)
+        return teaching.report(folder)
+
+    def teaching(
+        self,
+        student: GradientStudent,
+        answered: list[tuple[Task, AnswerSet]],
+        trainer: Trainer,
+        threads: int,
+        start: Checkpoint | None,
+        place: Place = Place(),  # noqa: B008 - frozen
+    ) -> Teaching:
+        import torch
+
+        assert isinstance(student, Language)
         lessons = [Lesson.of(task, answers, soft=False) for task, answers in answered]
-        learnt = sum(len(lesson.query_ids) for lesson in lessons)
         torch.set_num_threads(threads)
         torch.manual_seed(student.seed)
         frozen = self.needs_reference()
-        room = student.classroom(lessons, trainer, threads, start=start.folder if start else None, frozen=frozen)
+        begun = start.folder if start else None
+        room = student.classroom(lessons, trainer, threads, rivals=self.rivals(), start=begun, frozen=frozen)
         steps = round(room.steps / room.epochs * self.epochs)
         room = replace(room, epochs=self.epochs, steps=steps, learning_rate=self.learning_rate)
         if frozen:
             room.model.check_reference(next(iter(room.validation())))
-        course = self.course(room, student)
-        teach(course, trainer)
-        return {
-            "queries": learnt,
-            "unread": sum(len(answers.query_ids) for _, answers in answered) - learnt,
-            **room.save(folder),
-            "curve": course.curve,
-            "agreement": course.agreement,
-            "warm_start": start.key if start else None,
-            **self.facts(course),
-        }
+        course = self.course(room.at(place), student)
+
+        def report(folder: Path) -> dict[str, Any]:
+            return {
+                **counted(lessons, answered),
+                **room.save(folder),
+                "curve": course.curve,
+                "agreement": course.agreement,
+                "warm_start": start.key if start else None,
+                **self.facts(course),
+            }
+
+        return Teaching(course, report)

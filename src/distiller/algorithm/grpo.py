@@ -8,8 +8,9 @@ from pydantic import Field
 from distiller.algorithm import rewards
 from distiller.algorithm.for_language import ForLanguage
 from distiller.config import component
-from distiller.student.base import Classroom
+from distiller.student.base import Classroom, Student
 from distiller.student.language import Language
+from distiller.trainer import Trainer
 
 if TYPE_CHECKING:
     from distiller.algorithm.course import Course
@@ -39,6 +40,22 @@ class GRPO(ForLanguage):
     well_formed: Annotated[float, Field(ge=0)] = 0.25
     in_range: Annotated[float, Field(ge=0)] = 0.25
     correct: Annotated[float, Field(ge=0)] = 0.5
+
+    def refuses(self, student: Student, trainer: Trainer) -> str | None:
+        if trainer.strategy == "fsdp":
+            return (
+                "trainer.strategy=fsdp shares out the student's weights, and grpo has each process write replies with all of "
+                "them; set trainer=ddp, or algorithm=sft, kd or dpo"
+            )
+        return super().refuses(student, trainer)
+
+    def suits(self, student: Student) -> str | None:
+        if isinstance(student, Language) and student.explains:
+            return (
+                f"grpo rewards replies that are a bare number, and {student.label()} is asked to explain; set "
+                "elicitation@student.elicitation=score, or algorithm=dpo"
+            )
+        return super().suits(student)
 
     def reward(self, text: str, ended: bool, target: np.ndarray) -> float:
         """What a reply is worth, at least 0. ended: whether its turn ends there. target: of options 0..k, [k + 1]."""

@@ -103,7 +103,7 @@ class GRPOCourse(Course):
         self.reward, self.samples, self.reply_tokens = reward, samples, reply_tokens
         self.unbiased, self.beta, self.clip, self.iterations = unbiased, beta, clip, iterations
         self.rewards: list[float] = []
-        self._means: list[float] = []
+        self._means: list[Tensor] = []
         self._rollout: Rollout | None = None
 
     def losses(self, batch: Batch) -> Tensor:
@@ -119,9 +119,21 @@ class GRPOCourse(Course):
 
     def on_validation_epoch_end(self) -> None:
         if self._means:
-            self.rewards.append(float(np.mean(self._means)))
+            self.rewards.append(float(self.over_ranks(self.stacked(self._means)).mean()))
             self._means.clear()
         super().on_validation_epoch_end()
+
+    @property
+    def pausable(self) -> bool:
+        return self.global_step % self.iterations == 0  # the next step draws replies of its own
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "rewards": self.rewards, "means": self.over_ranks(self.stacked(self._means))}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.rewards = state["rewards"]
+        self._means = self.shares_of(state["means"])
 
     def rollout_losses(self, log_p: Tensor, rollout: Rollout) -> Tensor:
         """Loss of each prompt, [batch]: the mean over its samples. log_p: of the replies' tokens, now."""
@@ -135,14 +147,15 @@ class GRPOCourse(Course):
         """Replies to the prompts of a batch with their advantages; the draws follow from seed and step."""
         device = batch["nodes"].device
         prompts = prompts_of(batch)
-        written = self._written(prompts, step)
+        rows = batch.get("row", torch.arange(len(prompts)))
+        written = self._written(prompts, step, rows.cpu().numpy())
         worth, groups = [], []
         for row, replies in enumerate(written):
             target = batch["target"][row, : int(batch["n_options"][row]) + 1].cpu().numpy()
             worth.append([self._worth(tokens, target) for tokens in replies])
             groups.append(Counter(replies))
         values = torch.tensor(worth)
-        self._means.append(float(values.mean()))
+        self._means.append(self.mean(values.mean(dim=1).to(device), batch))
         scaled = group_advantages(values, not self.unbiased)
         width = max(map(len, groups))
         share, advantages = torch.zeros(len(groups), width), torch.zeros(len(groups), width)
@@ -159,14 +172,17 @@ class GRPOCourse(Course):
                 reference = self.model.step_log_probabilities(fields)
         return Rollout(fields, share.to(device), advantages.to(device), reference)
 
-    def _written(self, prompts: list[list[int]], step: int) -> list[list[tuple[int, ...]]]:
-        """Tokens of the replies to each prompt, [prompts] lists of [samples], the end of the turn included if it was written."""
+    def _written(self, prompts: list[list[int]], step: int, rows: np.ndarray) -> list[list[tuple[int, ...]]]:
+        """Tokens of the replies to each prompt, [prompts] lists of [samples], the end of the turn included if it was written.
+
+        rows: places of the prompts in the whole batch, whose draws are the same however it is shared out.
+        """
         end = self.model.tokenizer.end_of_turn
         draws = np.random.default_rng([self.classroom.seed, step]).random(
-            (len(prompts), self.samples, self.reply_tokens)
+            (rows.max() + 1, self.samples, self.reply_tokens)
         )
         drafts = [
-            Draft(prompt, self.reply_tokens, frozenset({end}), 1.0, draws[row, sample])
+            Draft(prompt, self.reply_tokens, frozenset({end}), 1.0, draws[rows[row], sample])
             for row, prompt in enumerate(prompts)
             for sample in range(self.samples)
         ]

@@ -28,12 +28,13 @@ class KD(ByLoss):
 
     divergence: `forward` spreads over what the teacher holds possible, `reverse` settles on one of it, `js` (Jensen-Shannon)
     lies between. temperature: flattens both distributions. smoothing: share of the target that is spread evenly over all
-    options; `reverse` needs some where a teacher is sure.
+    options; `reverse` needs some where a teacher is sure. rationale_weight: as in `sft`, beside the divergence.
     """
 
     divergence: Literal["forward", "reverse", "js"] = "forward"
     temperature: Annotated[float, Field(gt=0)] = 1.0
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    rationale_weight: Annotated[float, Field(ge=0)] = 1.0
 
     @model_validator(mode="after")
     def _reverse_is_finite(self) -> "KD":
@@ -50,7 +51,7 @@ class KD(ByLoss):
                 "algorithm.temperature=1, or choose a student with gradients such as comparator"
             )
         known = isinstance(student, (DirectStudent, NetworkStudent, GradientStudent))
-        return None if known else f"kd cannot train {student.label()}"
+        return self.weighs_nothing(student) if known else f"kd cannot train {student.label()}"
 
     def lessons(self, answered: list[tuple[Task, AnswerSet]]) -> list[Lesson]:
         return [smoothed(Lesson.of(task, answers, soft=True), self.smoothing) for task, answers in answered]

@@ -22,6 +22,8 @@ class Recorded(Blocker):
     similarity: the recorded score, clipped to [0, 1].
     """
 
+    ANY_TABLES = False
+
     def reads(self, folder: Path | None) -> list[Path]:
         """The file of candidates.
 

@@ -58,11 +58,12 @@ class Tfidf(Blocker):
         a, b = tfidf(queries, candidates, (self.shortest, self.longest), threads)
         n = b.shape[0]
         found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        nearest_of = others if records.one_table else top
         if self.direction != "reverse":
-            rows, columns, cosine = top(a, b, self.k, threads, self.chunk)
+            rows, columns, cosine = nearest_of(a, b, self.k, threads, self.chunk)
             found["query"] = rows * n + columns, cosine
         if self.direction != "query":
-            columns, rows, cosine = top(b, a, self.k, threads, self.chunk)
+            columns, rows, cosine = nearest_of(b, a, self.k, threads, self.chunk)
             found["reverse"] = rows * n + columns, cosine
         pairs, cosine = _combined(self.direction, found)
         if not len(pairs):
@@ -111,6 +112,20 @@ def top(
     starts = range(0, rows.shape[0], chunk)
     parts = [_top(rows, transposed, np.arange(i, min(i + chunk, rows.shape[0])), k, threads) for i in starts]
     return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))  # type: ignore[return-value]
+
+
+def others(
+    rows: sparse.csr_matrix, table: sparse.csr_matrix, k: int, threads: int, chunk: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `top` gives where both are the same table, without each row itself."""
+    row, index, value = top(rows, table, k + 1, threads, chunk)
+    other = row != index
+    row, index, value = row[other], index[other], value[other]
+    _, offsets = ragged.offsets_of(row)
+    near = (
+        np.arange(len(row)) - offsets[:-1][ragged.owner(offsets)] < k
+    )  # equals may have left no place for the row itself
+    return row[near], index[near], value[near]
 
 
 def _top(

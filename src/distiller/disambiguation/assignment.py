@@ -1,5 +1,7 @@
 """Optimal one-to-one matching: the assignment under which all answers together are most probable."""
 
+from typing import ClassVar
+
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
@@ -21,6 +23,8 @@ class Assignment(Disambiguation):
     A query may abstain, at gain 0.
     Solved exactly by scipy (LAPJVsp on the sparse graph of claims).
     """
+
+    VERSION: ClassVar[int] = 2  # a choice that changed loses the rationale of the one before
 
     def resolve(self, task: Task, answers: AnswerSet) -> AnswerSet:
         claims = Claims.of(task, answers)

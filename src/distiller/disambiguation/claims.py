@@ -58,11 +58,20 @@ def _similarities(task: Task, answers: AnswerSet, whose: np.ndarray) -> np.ndarr
 
 
 def settled(answers: AnswerSet, choice: np.ndarray) -> AnswerSet:
-    """The same answers with other choices; distributions stay as they were."""
+    """The same answers with other choices; distributions stay as they were.
+
+    A rationale speaks for the choice that it was given for: another choice has its own justification, or none.
+    """
     column = pa.array(choice, pa.int16(), mask=choice < 0)
     parse = pa.array(np.where(choice < 0, Parse.FAILED.value, answers.table["parse"].to_numpy(zero_copy_only=False)))
     place = answers.table.column_names
     table = answers.table.set_column(place.index("choice"), "choice", column)
+    told = answers.table.select(["rationale", "justifications"]).to_pydict()
+    if any(text is not None for text in told["rationale"]):
+        for i in np.flatnonzero(choice != answers.choice).tolist():
+            justified = told["justifications"][i]
+            told["rationale"][i] = justified[choice[i]] if justified and choice[i] >= 0 else None
+        table = table.set_column(place.index("rationale"), "rationale", pa.array(told["rationale"], pa.string()))
     return AnswerSet(table.set_column(place.index("parse"), "parse", parse), answers.key)
 
 

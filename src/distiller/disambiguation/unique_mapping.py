@@ -1,5 +1,7 @@
 """Greedy one-to-one matching: the strongest claim on a candidate wins."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from distiller.artifacts import AnswerSet
@@ -19,6 +21,8 @@ class UniqueMapping(Disambiguation):
 
     Source: unique mapping clustering, Lacoste-Julien et al. 2013 (SiGMa).
     """
+
+    VERSION: ClassVar[int] = 2  # a choice that changed loses the rationale of the one before
 
     def resolve(self, task: Task, answers: AnswerSet) -> AnswerSet:
         claims = Claims.of(task, answers)

@@ -63,6 +63,10 @@ class ChatTokenizer(Tokenizer):
             return []
         return [len(tokens) for tokens in self.tokenizer(list(texts), add_special_tokens=False).input_ids]
 
+    def text_ids(self, text: str) -> list[int]:
+        """Tokens of a bare text, without any that a chat template or the tokenizer would put around it."""
+        return self.tokenizer(text, add_special_tokens=False).input_ids
+
     def prompt(self, messages: Sequence[Message]) -> str:
         """What the model reads before it writes.
 

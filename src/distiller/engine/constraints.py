@@ -74,23 +74,32 @@ class OneOption(Constraint):
 class FollowsSchema(Constraint):
     """The reply is JSON that follows a schema, written with a blank after commas and colons and no other white space."""
 
-    def __init__(self, schema: str, tokenizer: "LLTokenizer"):
-        """schema: JSON Schema as text.
+    def __init__(self, schema: str, tokenizer: "LLTokenizer", begun: Sequence[int] = ()):
+        """schema: JSON Schema as text. begun: first tokens of the reply, where it goes on from these.
 
         Raises:
-            ValueError: the schema cannot be read, or asks for what the constraining library does not know.
+            ValueError: the schema cannot be read, asks for what the constraining library does not know, or does not allow
+                this beginning.
         """
         from llguidance import LLMatcher
 
         layout: JsonCompileOptions = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
         self.matcher = LLMatcher(tokenizer, LLMatcher.grammar_from_json_schema(schema, defaults=layout))
         self._raise_its_error()
+        self.begun = list(begun)
+        self._begin()
 
     def fresh(self) -> "FollowsSchema":
         other = copy(self)
         other.matcher = self.matcher.deep_copy()
         other.matcher.reset()
+        other._begin()
         return other
+
+    def _begin(self) -> None:
+        if self.begun and not self.matcher.consume_tokens(self.begun):
+            self._raise_its_error()
+            raise ValueError("the reply goes on from words that its schema does not allow")
 
     def allowed(self, vocabulary: int) -> np.ndarray:
         bits = np.frombuffer(self.matcher.compute_bitmask(), dtype=np.uint8)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distiller.engine.base import Request
+from distiller.engine.beginning import cache_name
 from distiller.engine.constraints import Constraint
-from distiller.engine.option_scoring import cache_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +80,7 @@ def write(model: Any, drafts: Sequence[Draft], padding: int) -> None:
     """Write all drafts to their ends, with a causal language model of the transformers library.
 
     Temperature 0 takes the most probable token; else a token is drawn from softmax(logits / temperature), over the whole
-    vocabulary, by the draft's own numbers.
+    vocabulary, by the draft's own numbers. Drafts with the same prompt have it read once.
     """
     import torch
     from transformers import DynamicCache
@@ -88,9 +88,12 @@ def write(model: Any, drafts: Sequence[Draft], padding: int) -> None:
     with torch.inference_mode():
         cache = DynamicCache(config=model.config)
         name = cache_name(model)
-        length = max(len(draft.prompt) for draft in drafts)
-        rows = [[padding] * (length - len(draft.prompt)) + list(draft.prompt) for draft in drafts]
-        mask = [[0] * (length - len(draft.prompt)) + [1] * len(draft.prompt) for draft in drafts]
+        prompts = list(dict.fromkeys(tuple(draft.prompt) for draft in drafts))
+        number = {prompt: i for i, prompt in enumerate(prompts)}
+        own = [number[tuple(draft.prompt)] for draft in drafts]
+        length = max(map(len, prompts))
+        rows = [[padding] * (length - len(prompt)) + list(prompt) for prompt in prompts]
+        mask = [[0] * (length - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         tokens = torch.tensor(rows, device=model.device)
         seen = torch.tensor(mask, device=model.device)
         positions = (seen.cumsum(dim=-1) - 1).clamp(min=0)
@@ -105,6 +108,10 @@ def write(model: Any, drafts: Sequence[Draft], padding: int) -> None:
                 logits_to_keep=1,
                 **{name: cache},
             ).logits[:, -1]
+            if len(prompts) < len(own):
+                index = torch.tensor(own, device=model.device)
+                cache.batch_select_indices(index)
+                logits, seen, positions, own = logits[index], seen[index], positions[index], []
             chosen = next_tokens(logits, active, over)
             over = [done or draft.take(token) for draft, token, done in zip(active, chosen, over, strict=True)]
             if all(over):

@@ -10,11 +10,15 @@ from typing import Any
 
 from distiller.config import DistillerError
 from distiller.engine.base import LanguageModel, Reply, Request
+from distiller.engine.beginning import LastBeginning
 from distiller.engine.chat_tokenizer import ChatTokenizer
 from distiller.engine.constraints import Constraint, FollowsSchema, OneOption, guidance_tokenizer
 from distiller.engine.decoding import Draft, uniform_draws, write
 from distiller.engine.option_scoring import OptionBatch, option_log_probabilities
 from distiller.engine.option_tree import OptionTree, distinguishing
+
+#: A batch to be scored stops growing where more than this share of it would be padding, once it holds so much of the limit.
+PADDING, ENOUGH = 0.05, 1 / 8
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,10 @@ class _Job:
 class LocalModel(LanguageModel):
     """Answers with a causal language model of the transformers library.
 
-    Of each window of requests the longest come first, in batches of about `batch_tokens` tokens, padding included. A batch
-    that does not fit into memory is halved, and so are those after it. Generated text ends before the first of the
-    request's stop texts. Options go before a schema where a request has both.
+    Of each window of requests the longest come first, in batches of at most `batch_tokens` tokens, padding included. A batch
+    that does not fit into memory is halved, and so are those after it. What the prompts to be scored begin with is read
+    once and kept from one batch to the next, so the weights must stay as they are. Generated text ends before the
+    first of the request's stop texts. Options go before a schema where a request has both.
     """
 
     def __init__(self, network: Any, tokenizer: ChatTokenizer, name: str, batch_tokens: int, window: int):
@@ -45,6 +50,7 @@ class LocalModel(LanguageModel):
         self.name = name
         self.limit = batch_tokens
         self.window = window
+        self._beginning = LastBeginning()
 
     def tokens(self, requests: Sequence[Request]) -> list[int]:
         return self.tokenizer.tokens(requests)
@@ -70,12 +76,13 @@ class LocalModel(LanguageModel):
 
     def _answered(self, jobs: list[_Job]) -> Iterator[tuple[int, Reply]]:
         while jobs:
-            batch = jobs[: max(1, self.limit // jobs[0].cost)]
+            batch = jobs[: self._size(jobs)]
             answers = self._within_memory(batch)
             if answers is not None:
                 yield from answers
                 jobs = jobs[len(batch) :]
                 continue
+            self._beginning.forget()
             _free_memory()
             if len(batch) == 1:
                 raise DistillerError(
@@ -83,6 +90,16 @@ class LocalModel(LanguageModel):
                     f"{self.network.device} by itself: choose a smaller model, engine.dtype=bfloat16, or another device"
                 )
             self.limit = max(jobs[0].cost, len(batch) * jobs[0].cost // 2)
+
+    def _size(self, jobs: list[_Job]) -> int:
+        """How many of these jobs, the longest first, are done together."""
+        longest = jobs[0].cost
+        most = max(1, self.limit // longest)
+        if not jobs[0].tree:
+            return most
+        read = itertools.accumulate(job.cost for job in jobs[:most])
+        padded = (i for i, tokens in enumerate(read) if tokens < (1 - PADDING) * (i + 1) * longest)
+        return next((i for i in padded if i * longest >= ENOUGH * self.limit), most)
 
     def _within_memory(self, batch: list[_Job]) -> list[tuple[int, Reply]] | None:
         """The replies to a batch; None where memory does not suffice."""
@@ -128,7 +145,9 @@ class LocalModel(LanguageModel):
             kept, options = self.tokenizer.with_options(prompt, tokens, request.options)
             tokens, constraint = tokens[:kept], OneOption(options, self.tokenizer.end_of_turn)
         elif request.schema is not None:
-            constraint = FollowsSchema(request.schema, self._guidance)
+            role, said = request.messages[-1]
+            begun = self.tokenizer.text_ids(said) if role == "assistant" else []
+            constraint = FollowsSchema(request.schema, self._guidance, begun)
         longest = getattr(self.network.config.get_text_config(), "max_position_embeddings", None)
         room = longest - len(tokens) if longest else request.max_tokens
         return Draft(
@@ -166,8 +185,10 @@ class LocalModel(LanguageModel):
         begin = time.perf_counter()
         trees = [job.tree for job in jobs if job.tree]
         with torch.inference_mode():
-            batch = OptionBatch.of([job.prompt for job in jobs], trees, self._padding).to(self.network.device)
-            scores = option_log_probabilities(self.network, batch).tolist()
+            prompts = [job.prompt for job in jobs]
+            batch = OptionBatch.of(prompts, trees, self._padding).to(self.network.device)
+            beginning = self._beginning.of(self.network, prompts)
+            scores = option_log_probabilities(self.network, batch, beginning).tolist()
         seconds = time.perf_counter() - begin
         share = seconds / sum(job.cost for job in jobs)
         return [

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distiller.config import DistillerError
+from distiller.engine.beginning import Beginning, cache_name, pays
 from distiller.engine.option_tree import OptionTree
 
 if TYPE_CHECKING:
@@ -70,6 +71,13 @@ class OptionBatch:
         """The same batch on another device."""
         return OptionBatch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
+    def branched(self) -> bool:
+        """Whether somewhere two tokens follow the same one, so that prompt and nodes are not just one text."""
+        import torch
+
+        places = self.lengths[:, None] + torch.arange(self.nodes.shape[1], device=self.nodes.device)
+        return bool((self.related[:, :, 0] & (self.positions != places)).any())
+
     def prompt_positions(self) -> "Tensor":
         """Place of each token of the prompts in its text, [1, length]."""
         import torch
@@ -102,7 +110,7 @@ class OptionBatch:
         return torch.cat([above, self.seen_by_nodes(window)], dim=1)
 
 
-def option_log_probabilities(model: Any, batch: OptionBatch) -> "Tensor":
+def option_log_probabilities(model: Any, batch: OptionBatch, beginning: Beginning | None = None) -> "Tensor":
     """Natural log-probability of each option given its prompt, float32 [batch, options]; -inf where a row has fewer.
 
     It is the sum over the option's tokens, whatever the other options are; see `step_log_probabilities`.
@@ -110,16 +118,20 @@ def option_log_probabilities(model: Any, batch: OptionBatch) -> "Tensor":
     import torch
 
     there = (batch.step_node >= 0).any(dim=-1)
-    return step_log_probabilities(model, batch).sum(dim=-1).masked_fill(~there, -torch.inf)
+    return step_log_probabilities(model, batch, beginning).sum(dim=-1).masked_fill(~there, -torch.inf)
 
 
-def step_log_probabilities(model: Any, batch: OptionBatch) -> "Tensor":
+def step_log_probabilities(model: Any, batch: OptionBatch, beginning: Beginning | None = None) -> "Tensor":
     """Natural log-probability of each token of each option, float32 [batch, options, steps]; 0 where there is none.
 
-    Where gradients are switched on, everything is one pass, which also works with gradient checkpointing; otherwise the
-    prompts go first and the trees read what was kept of them, so that all but a few tokens have the faster, plainly causal
-    attention.
+    Texts without a branch, the usual case, are one causal pass. Branches are read after the prompts, by what was kept of these,
+    so that all but a few tokens have the faster, plainly causal attention; where gradients are switched on, everything
+    is one pass, which also works with gradient checkpointing, and so where the weights are shared out among processes, which
+    must all read in step. The output layer reads only what a probability is taken from.
+    What all prompts begin with is read once if that pays, gradients included, but for these two cases; dropout then falls on it
+    once for all of them.
     model: a causal language model of the transformers library with `sdpa` or `eager` attention, on the batch's device.
+    beginning: what all prompts begin with, where it was read before; shorter than each of them.
 
     Raises:
         DistillerError: the model remembers by other means than attention to tokens, so that a tree cannot be read.
@@ -127,34 +139,83 @@ def step_log_probabilities(model: Any, batch: OptionBatch) -> "Tensor":
     import torch
 
     _check(model)
-    width = batch.nodes.shape[1]
-    if torch.is_grad_enabled() or not batch.prompts.shape[1]:
-        positions = batch.prompt_positions().expand(len(batch.nodes), -1)
-        logits = model(
-            input_ids=torch.cat([batch.prompts, batch.nodes], dim=1),
-            attention_mask=_masks(model, batch, batch.seen_by_all),
+    if beginning is None and (shared := _worth_sharing(model, batch)):
+        beginning = Beginning.read(model, batch.prompts[0, :shared].tolist())
+    rows, skip = len(batch.nodes), len(beginning.tokens) if beginning else 0
+    length, width = batch.prompts.shape[1], batch.nodes.shape[1]
+    kept: dict[str, Any] = {"use_cache": False}
+    if beginning:
+        kept = {cache_name(model): beginning.cache(rows), "use_cache": True}
+    there = batch.step_node >= 0
+    node = batch.step_node.clamp(min=0)
+    row = torch.arange(rows, device=node.device)[:, None, None].expand_as(node)
+    used = torch.zeros((rows, width), dtype=torch.bool, device=node.device)
+    used[row[there], node[there]] = True
+    of_row, of_node = used.nonzero(as_tuple=True)
+    if not batch.branched():
+        places = torch.arange(length + width, device=node.device)[None]
+        tokens = torch.nn.functional.pad(batch.prompts, (0, width))
+        tokens = tokens.scatter(1, batch.lengths[:, None] + places[:, :width], batch.nodes)[:, skip:]
+        at = batch.lengths[of_row] - skip + of_node
+        logits = _logits(model, of_row, at, input_ids=tokens, position_ids=places[:, skip:].expand(rows, -1), **kept)
+    elif torch.is_grad_enabled() or length == skip or _shared_out(model):
+        positions = batch.prompt_positions().expand(rows, -1)[:, skip:]
+        logits = _logits(
+            model,
+            of_row,
+            length - skip + of_node,
+            input_ids=torch.cat([batch.prompts[:, skip:], batch.nodes], dim=1),
+            attention_mask=_masks(model, batch, lambda window: batch.seen_by_all(window)[:, skip:]),
             position_ids=torch.cat([positions, batch.positions], dim=1),
-            use_cache=False,
-            logits_to_keep=width,
-        ).logits
+            **kept,
+        )
     else:
         from transformers import DynamicCache
 
-        kept = {cache_name(model): DynamicCache(), "use_cache": True}
-        model(input_ids=batch.prompts, position_ids=batch.prompt_positions(), logits_to_keep=1, **kept)
+        if not beginning:
+            kept = {cache_name(model): DynamicCache(), "use_cache": True}
+        positions = batch.prompt_positions().expand(rows, -1)[:, skip:]
+        model(input_ids=batch.prompts[:, skip:], position_ids=positions, logits_to_keep=1, **kept)
         mask = _masks(model, batch, batch.seen_by_nodes)
-        logits = model(input_ids=batch.nodes, attention_mask=mask, position_ids=batch.positions, **kept).logits
-    logits = logits[:, -width:].float()
-    there = batch.step_node >= 0
-    node = batch.step_node.clamp(min=0)
-    row = torch.arange(len(node), device=node.device)[:, None, None]
-    log_p = logits[row, node, batch.step_token] - logits.logsumexp(dim=-1)[row, node]
+        read = {"input_ids": batch.nodes, "attention_mask": mask, "position_ids": batch.positions}
+        logits = _logits(model, of_row, of_node, **read, **kept)
+    logits = logits.float()
+    number = (used.flatten().cumsum(0) - 1).reshape(rows, width)[row, node].clamp(min=0)
+    log_p = logits[number, batch.step_token] - logits.logsumexp(dim=-1)[number]
     return torch.where(there, log_p, 0.0)
 
 
-def cache_name(model: Any) -> str:
-    """What the model's `forward` calls the keys and values of tokens read before; the library has renamed it."""
-    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+def _worth_sharing(model: Any, batch: OptionBatch) -> int:
+    """Number of first tokens that all prompts share, 0 where reading them once does not pay or is not possible."""
+    import torch
+
+    rows, width = len(batch.nodes), batch.prompts.shape[1] + batch.nodes.shape[1]
+    checkpointed = model.training and any(getattr(each, "gradient_checkpointing", False) for each in model.modules())
+    if rows == 1 or (checkpointed and torch.is_grad_enabled()) or _shared_out(model):
+        return 0
+    alike = (batch.prompts == batch.prompts[:1]).all(dim=0).cumprod(dim=0).sum()
+    shared = int(torch.minimum(alike, batch.lengths.min()))
+    return shared if pays(shared, rows - 1, rows * width) else 0
+
+
+def _shared_out(model: Any) -> bool:
+    """Whether each of several processes holds a part of the weights."""
+    from torch.distributed.tensor import DTensor
+
+    return isinstance(next(model.parameters()), DTensor)
+
+
+def _logits(model: Any, rows: "Tensor", places: "Tensor", **inputs: Any) -> "Tensor":
+    """What the model says at these places of its input, [places, vocabulary]; its output layer reads no others."""
+    head = model.get_output_embeddings()
+    if head is None:
+        return model(**inputs).logits[rows, places]
+    before = head.register_forward_pre_hook(lambda _, given: (given[0][rows, places], *given[1:]))
+    try:
+        logits = model(**inputs).logits
+    finally:
+        before.remove()
+    return logits if logits.dim() == 2 else logits[rows, places]  # some models do not call their output layer
 
 
 def _check(model: Any) -> None:

@@ -83,7 +83,9 @@ class Ray(Engine):
         joined = ray.is_initialized()
         if not joined:
             try:
-                ray.init(address=self.address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+                ray.init(
+                    address=self.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+                )
             except (ConnectionError, RuntimeError, ValueError, OSError) as error:
                 raise DistillerError(
                     f"Ray cannot be had at {self.address or 'this machine'}: {brief(error)}"

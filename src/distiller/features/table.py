@@ -131,6 +131,12 @@ def _order(query_ids: np.ndarray, candidate_ids: np.ndarray) -> np.ndarray:
     return np.argsort(mixed ^ (mixed >> np.uint64(32)), kind="stable")
 
 
+def key_attributes(queries: pa.Table, candidates: pa.Table) -> tuple[str, ...]:
+    """Attributes that together name a record, of either table, in the order of the tables."""
+    keys = [name for table in (queries, candidates) for name in key_names(attributes(table))]
+    return tuple(dict.fromkeys(keys))
+
+
 def dense_names(names: list[str]) -> list[str]:
     """Names of the columns of `dense`: all names, then "<name>.missing" for those in `NULLABLE`, in order."""
     return names + [f"{name}.missing" for name in names if name in NULLABLE]

@@ -1,6 +1,7 @@
-"""What every logger keeps: the configuration of a run, its numbers, and its scorecard."""
+"""What every logger keeps: the configuration of a run, its numbers, its tables, and what it was made from."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,18 @@ class OpenLog(ABC):
     @abstractmethod
     def numbers(self, values: dict[str, float], step: int | None = None) -> None:
         """Keep some numbers, at a step of training if they belong to one."""
+
+    @abstractmethod
+    def facts(self, values: dict[str, Any]) -> None:
+        """Keep what the run is known by once it is done, such as the keys of its artifacts; plain JSON."""
+
+    @abstractmethod
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Keep a small table of numbers and text."""
+
+    @abstractmethod
+    def plot(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str) -> None:
+        """Keep a line: the second column over the first; further columns are kept beside them."""
 
     @abstractmethod
     def close(self, failed: bool) -> None:

@@ -1,5 +1,6 @@
 """No log: the run's folder alone keeps its numbers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,12 @@ from distiller.logger.base import Logger, OpenLog
 
 class _Nothing(OpenLog):
     def numbers(self, values: dict[str, float], step: int | None = None) -> None: ...
+
+    def facts(self, values: dict[str, Any]) -> None: ...
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None: ...
+
+    def plot(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str) -> None: ...
 
     def close(self, failed: bool) -> None: ...
 

@@ -1,13 +1,15 @@
-"""Numbers to Weights & Biases: offline unless an API key is set."""
+"""Numbers, tables and plots to Weights & Biases: offline unless told otherwise."""
 
 import netrc
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from distiller.config import DistillerError, component, runtime
 from distiller.logger.base import Logger, OpenLog
+from distiller.logger.secrets import without_secrets
 
 
 class _Run(OpenLog):
@@ -20,6 +22,20 @@ class _Run(OpenLog):
         else:
             self._run.log({**values, "step": step})
 
+    def facts(self, values: dict[str, Any]) -> None:
+        self._run.config.update(without_secrets(values))
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        import wandb
+
+        self._run.log({name: wandb.Table(columns=list(columns), data=without_secrets(rows))})
+
+    def plot(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str) -> None:
+        import wandb
+
+        kept = wandb.Table(columns=list(columns), data=without_secrets(rows))
+        self._run.log({name: wandb.plot.line(kept, columns[0], columns[1], title=title)})
+
     def close(self, failed: bool) -> None:
         self._run.finish(exit_code=int(failed))
 
@@ -28,13 +44,16 @@ class _Run(OpenLog):
 class WandbLogger(Logger):
     """One W&B run per run, grouped by sweep.
 
-    mode: `auto` is online where an API key is set (WANDB_API_KEY or the netrc file), else offline; `wandb sync` brings
-    offline runs up later. The variable WANDB_MODE overrules it.
+    It holds the whole configuration, the numbers (`f1/<dataset>`, `f1/mean`, `seconds/<stage>`, tokens, cost), tables of the
+    student's errors, plots of its calibration and training, and the keys of the artifacts. Keys and passwords (see
+    `secrets`) are kept out, and so are the command line, the host's name and the state of the repository.
+    mode: `offline` writes into the run's folder, and `wandb sync` brings it up later; `auto` is online where an API key is
+    set (WANDB_API_KEY or the netrc file), else offline. The variable WANDB_MODE overrules it.
     """
 
     project: str = runtime("distiller")
     entity: str | None = runtime(None)
-    mode: Literal["auto", "online", "offline"] = runtime("auto")
+    mode: Literal["offline", "online", "auto"] = runtime("offline")
 
     def open(self, folder: Path, settings: dict[str, Any], group: str | None) -> OpenLog:
         import wandb
@@ -47,11 +66,18 @@ class WandbLogger(Logger):
                 project=self.project,
                 entity=self.entity,
                 dir=folder,
-                config=settings,
+                config=without_secrets(settings),
                 group=group,
                 name=folder.name,
                 mode=None if "WANDB_MODE" in os.environ else mode,
-                settings=wandb.Settings(silent=True, console="off", init_timeout=30, x_disable_stats=True),
+                settings=wandb.Settings(
+                    silent=True,
+                    console="off",
+                    init_timeout=30,
+                    x_disable_stats=True,
+                    x_disable_meta=True,
+                    disable_git=True,
+                ),
             )
         except wandb.errors.Error as error:
             reason = str(error).rstrip(".")

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from distiller.config import DistillerError, component
 from distiller.protocol.base import Protocol
+from distiller.records import Records
 
 
 @component
@@ -21,7 +22,7 @@ class Fixed(Protocol):
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     salt: str = "distiller"
 
-    def pool(self, query_ids: np.ndarray) -> np.ndarray:
+    def pool(self, query_ids: np.ndarray, records: Records | None = None) -> np.ndarray:
         """The queries that are not set aside.
 
         Raises:
@@ -32,7 +33,7 @@ class Fixed(Protocol):
             raise DistillerError(self._fault(len(query_ids), "to label", "lower"))
         return rest
 
-    def test(self, query_ids: np.ndarray, selected: np.ndarray) -> np.ndarray:
+    def test(self, query_ids: np.ndarray, selected: np.ndarray, records: Records | None = None) -> np.ndarray:
         """The queries set aside.
 
         Raises:

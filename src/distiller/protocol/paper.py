@@ -4,6 +4,7 @@ import numpy as np
 
 from distiller.config import component
 from distiller.protocol.base import Protocol
+from distiller.records import Records
 
 
 @component
@@ -13,8 +14,8 @@ class Paper(Protocol):
     Each selector is then scored on other queries (fault Q8 of the reference); to compare selectors use `fixed`.
     """
 
-    def pool(self, query_ids: np.ndarray) -> np.ndarray:
+    def pool(self, query_ids: np.ndarray, records: Records | None = None) -> np.ndarray:
         return query_ids
 
-    def test(self, query_ids: np.ndarray, selected: np.ndarray) -> np.ndarray:
+    def test(self, query_ids: np.ndarray, selected: np.ndarray, records: Records | None = None) -> np.ndarray:
         return np.setdiff1d(query_ids, selected)

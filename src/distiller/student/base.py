@@ -1,18 +1,19 @@
 """What every student gives: after training on a teacher's answers, a distribution over the options of any query."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from distiller import ragged
 from distiller.artifacts import AnswerSet, Checkpoint
 from distiller.config import Component, DistillerError
+from distiller.rationale.reasons import Reasons, reasons_of
 from distiller.store import Store
 from distiller.task import Task
-from distiller.trainer import Trainer
+from distiller.trainer import Place, Trainer
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class Lesson:
     """One task with the answers of a teacher to some of its queries, as targets to learn.
 
     query_ids: the queries answered, ascending, [n_queries]. target: probabilities of all options, "none" first in each
-    query, [n_pairs + n_queries], in the order of the task's candidate set.
+    query, [n_pairs + n_queries], in the order of the task's candidate set. reasons: what the teacher said about the options,
+    by query id, perhaps of more queries than these; nothing of queries that are not there.
     """
 
     task: Task
     query_ids: np.ndarray
     target: np.ndarray
+    reasons: dict[int, Reasons] = field(default_factory=dict)
 
     @classmethod
     def of(cls, task: Task, answers: AnswerSet, soft: bool) -> "Lesson":
@@ -46,12 +49,12 @@ class Lesson:
         pairs = np.empty(len(rows))
         pairs[wanted] = ragged.without_none(probability, answers.offsets)[given]
         none = probability[ragged.option_offsets(answers.offsets)[:-1]]
-        return cls(task, answers.query_ids, ragged.with_none(pairs, none, offsets))
+        return cls(task, answers.query_ids, ragged.with_none(pairs, none, offsets), reasons_of(answers))
 
     def part(self, chosen: np.ndarray) -> "Lesson":
         """The same about some of the queries only. chosen: whether a query stays, [n_queries]."""
         rows, _ = ragged.rows_within(self.option_offsets, np.flatnonzero(chosen))
-        return Lesson(self.task, self.query_ids[chosen], self.target[rows])
+        return Lesson(self.task, self.query_ids[chosen], self.target[rows], self.reasons)
 
     @property
     def option_offsets(self) -> np.ndarray:
@@ -95,6 +98,19 @@ class Student(Component):
         Raises:
             DistillerError: a library, weights or a device is missing; one sentence with the way out.
         """
+
+    def learner(self) -> "Student":
+        """The student as far as its training goes: what concerns only its answers is as in all others, in keys of checkpoints."""
+        return self
+
+    def refuses(self, trainer: Trainer) -> str | None:
+        """Why it cannot be trained in the way of this trainer, in one sentence, or None if it can."""
+        if trainer.strategy == "single":
+            return None
+        return (
+            f"trainer.strategy={trainer.strategy} trains in several processes, and {self.label()} is trained in one within "
+            "seconds to minutes; set trainer=cpu or trainer=gpu"
+        )
 
     def answer(
         self, checkpoint: Checkpoint, task: Task, query_ids: np.ndarray, trainer: Trainer, threads: int
@@ -161,6 +177,31 @@ class NetworkStudent(Student):
 
 
 @dataclass(frozen=True)
+class Shared:
+    """One process's rows of every batch: of rows 0, 1, ... each process takes the next in turn.
+
+    whole: batches of a student; a dataclass whose `groups` has a sequence of rows for each.
+    """
+
+    whole: Any
+    place: Place
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        import torch
+
+        sizes = [len(group) for group in self.whole.groups]
+        starts = [self.place.rank if self.place.rank < size else 0 for size in sizes]
+        own = replace(
+            self.whole,
+            groups=[group[i :: self.place.ranks] for group, i in zip(self.whole.groups, starts, strict=True)],
+        )
+        for batch, size, start in zip(own, sizes, starts, strict=True):
+            row = torch.arange(start, size, self.place.ranks)
+            share = torch.full(row.shape, 1 / size if start == self.place.rank else 0.0)
+            yield {**batch, "row": row, "share": share}
+
+
+@dataclass(frozen=True)
 class Classroom:
     """A differentiable student with everything to teach it, whatever it is made of.
 
@@ -175,6 +216,8 @@ class Classroom:
     steps: optimisation steps that all epochs take together, about; the learning rate rises over the first `warmup`
       (a share, [0, 1)) of them and then falls linearly to 0.
     save: writes the trained model, as it stands, into a folder, and returns facts.
+    place: of this process among those that share the batches out among them, see `at`; `batches` and `validation` must then
+      give what `Shared` takes.
     """
 
     model: Any
@@ -187,12 +230,42 @@ class Classroom:
     warmup: float
     seed: int
     save: Callable[[Path], dict[str, Any]]
+    place: Place = field(default_factory=Place)
+
+    def at(self, place: Place) -> "Classroom":
+        """What one of the processes that train together is taught: its rows of every batch, at least one.
+
+        Each batch also has `row` [batch], the places of its rows in the whole batch, and `share` [batch], their weights in
+        its mean: one over the number of all rows, or 0 where a row is another process's and only keeps this one busy.
+        """
+        if place.ranks == 1:
+            return self
+        batches, validation = self.batches, self.validation
+        return replace(
+            self,
+            batches=lambda epoch: Shared(batches(epoch), place),
+            validation=lambda: Shared(validation(), place),
+            place=place,
+        )
 
 
 class GradientStudent(Student):
-    """A student whose distribution over the options is a differentiable function of weights in torch."""
+    """A student whose distribution over the options is a differentiable function of weights in torch.
+
+    SHARDS: whether processes can share its weights out among them, layer by layer.
+    """
+
+    SHARDS: ClassVar[bool] = False
 
     seed: int
+
+    def refuses(self, trainer: Trainer) -> str | None:
+        if trainer.strategy != "fsdp" or self.SHARDS:
+            return None
+        return (
+            f"trainer.strategy=fsdp shares out the weights of a language model, and {self.label()} is none and fits on every "
+            "device; set trainer=ddp"
+        )
 
     def classroom(self, lessons: list[Lesson], trainer: Trainer, threads: int) -> Classroom:
         """The model at its start, and what it is taught of these lessons; torch's threads and seed are set by the caller.

@@ -9,10 +9,12 @@ from pydantic import Field
 from distiller import ragged
 from distiller.artifacts import AnswerSet, Checkpoint
 from distiller.config import component, runtime
-from distiller.features import dense
+from distiller.features import dense, dense_names
 from distiller.student import listwise
 from distiller.student.base import Lesson, NetworkStudent, Schooling, pooled
 from distiller.student.calibrated import calibrated_answers, settings_for, write_settings
+from distiller.student.contributions import KINDS, explaining, kind_of
+from distiller.student.intercepts import calibration_for, intercepts
 from distiller.task import Task
 from distiller.trainer import Trainer
 
@@ -26,8 +28,12 @@ class Comparator(NetworkStudent):
     `members` networks are trained side by side, each without its fold of the queries; the epoch, the sureness and the
     readiness to abstain are chosen on the teacher's answers to the fold a member has not seen. Answers are the mean of
     the members' logits.
+
+    intercepts: with several datasets, abstain more or less readily on each where held-out teacher answers bear it out.
+    rationales: explain every answer by the kinds of evidence without which it would be another, in words.
     """
 
+    VERSION = 2
     USES_FEATURES = True
 
     width: Annotated[int, Field(ge=8)] = 64
@@ -39,7 +45,9 @@ class Comparator(NetworkStudent):
     batch_size: Annotated[int, Field(ge=1)] = 128
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    intercepts: bool = True
     seed: int = 1924
+    rationales: bool = False
     inference_batch: Annotated[int, Field(ge=1)] = runtime(4096)
 
     def school(self, lessons: list[Lesson]) -> Schooling:
@@ -60,15 +68,17 @@ class Comparator(NetworkStudent):
 
             logits = held_out[present.numpy()].astype(float)
             calibration = listwise.Calibration.fit(logits, target, offsets)
+            corrected = calibration(logits)
+            shifts, corrected = intercepts(lessons, corrected, fold) if self.intercepts else ({}, corrected)
             weights = {**network.state_dict(), "center": torch.from_numpy(center), "scale": torch.from_numpy(scale)}
             (folder / WEIGHTS).write_bytes(save({k: v.contiguous() for k, v in weights.items()}))
             shape = {"members": self.members, "width": self.width, "layers": self.layers, "heads": self.heads}
             settings = {"features": names, "shape": shape, "scale": calibration.scale, "shift": calibration.shift}
-            write_settings(folder, settings)
-            corrected = calibration(logits)
+            write_settings(folder, {**settings, "intercepts": shifts})
             return {
                 "scale": calibration.scale,
                 "shift": calibration.shift,
+                "intercepts": shifts,
                 "cv_loss": float(listwise.cross_entropy(corrected, target, offsets).mean()),
                 "cv_agreement": listwise.agreement(corrected, target, offsets),
             }
@@ -79,18 +89,9 @@ class Comparator(NetworkStudent):
         self, checkpoint: Checkpoint, task: Task, query_ids: np.ndarray, trainer: Trainer, threads: int
     ) -> AnswerSet:
         import torch
-        from safetensors.torch import load_file
-
-        from distiller.student.set_network import SetNetwork
 
         settings = settings_for(checkpoint, task)
-        weights = load_file(checkpoint.folder / WEIGHTS)
-        center, scale = weights.pop("center").numpy(), weights.pop("scale").numpy()
-        network = SetNetwork(inputs=len(center), dropout=0.0, **settings["shape"])
-        network.load_state_dict(weights)
-        device = "cuda" if trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
-        network = network.to(device).eval()
-        torch.set_num_threads(threads)
+        network, center, scale, device = _loaded(checkpoint, settings, trainer, threads)
         rows, offsets = task.candidates.of(query_ids)
         logits = np.empty(len(rows))
         for first in range(0, len(query_ids), self.inference_batch):
@@ -102,8 +103,64 @@ class Comparator(NetworkStudent):
             with torch.inference_mode():
                 mean = network(features.to(device), present.to(device)).mean(0).float().cpu()
             logits[inner] = mean[present].numpy()
-        calibration = listwise.Calibration(settings["scale"], settings["shift"])
-        return calibrated_answers(self.label(), task, query_ids, calibration(logits))
+        calibration = calibration_for(settings, task.name)
+        answers = calibrated_answers(self.label(), task, query_ids, calibration(logits))
+        return explaining(self, checkpoint, task, answers, trainer, threads) if self.rationales else answers
+
+    def contributions(
+        self, checkpoint: Checkpoint, task: Task, rows: np.ndarray, trainer: Trainer, threads: int
+    ) -> np.ndarray:
+        """What each kind of evidence adds to the logits of these rows of the candidate set, [n_rows, len(KINDS)], in nats.
+
+        By occlusion: the pair's logit less that where the pair's features of the kind are set to their mean over the
+        training pairs, the other candidates staying as they are. These need not add up to the logit.
+        """
+        import torch
+
+        settings = settings_for(checkpoint, task)
+        network, center, scale, device = _loaded(checkpoint, settings, trainer, threads)
+        kinds = np.array([kind_of(name) for name in dense_names(settings["features"])])
+        begins = task.candidates.offsets
+        whose = np.searchsorted(begins, rows, side="right") - 1
+        added = np.empty((len(rows), len(KINDS)))
+        for first in range(0, len(rows), self.inference_batch):
+            part = slice(first, first + self.inference_batch)
+            inner, taken = ragged.rows_within(begins, whose[part])
+            scaled = _scaled(dense(settings["features"], task.features.matrix[inner]), center, scale)
+            features, present, _ = _padded(scaled, taken, None)
+            query, place = np.arange(len(taken) - 1), rows[part] - begins[whose[part]]
+
+            def logit(
+                given: Any, present: Any = present, query: np.ndarray = query, place: np.ndarray = place
+            ) -> np.ndarray:
+                with torch.inference_mode():
+                    mean = network(given.to(device), present.to(device)).mean(0).float().cpu()
+                return mean[query, place].numpy()
+
+            whole = logit(features)
+            for kind in range(len(KINDS)):
+                occluded = features.clone()
+                occluded[query[:, None], place[:, None], np.flatnonzero(kinds == kind)[None, :]] = 0.0
+                added[part, kind] = settings["scale"] * (whole - logit(occluded))
+        return added
+
+
+def _loaded(
+    checkpoint: Checkpoint, settings: dict[str, Any], trainer: Trainer, threads: int
+) -> tuple[Any, np.ndarray, np.ndarray, str]:
+    """The trained network on its device, ready to answer, with the features' means and scales."""
+    import torch
+    from safetensors.torch import load_file
+
+    from distiller.student.set_network import SetNetwork
+
+    weights = load_file(checkpoint.folder / WEIGHTS)
+    center, scale = weights.pop("center").numpy(), weights.pop("scale").numpy()
+    network = SetNetwork(inputs=len(center), dropout=0.0, **settings["shape"])
+    network.load_state_dict(weights)
+    device = "cuda" if trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(threads)
+    return network.to(device).eval(), center, scale, device
 
 
 def _standardised(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from distiller.artifacts import Parse
 from distiller.config import DistillerError
-from distiller.elicitation.base import Prompt, Reading
-from distiller.elicitation.label import Label
+from distiller.elicitation.asking import Answering
+from distiller.elicitation.base import Prompt
 from distiller.engine.chat_tokenizer import ChatTokenizer
 from distiller.engine.option_scoring import OptionBatch
-from distiller.engine.option_tree import OptionTree
+from distiller.engine.option_tree import OptionTree, common_beginning, prefix_free
 from distiller.student.base import Lesson
+from distiller.student.language_reply import explains, opening, reply_of
 
 #: Lengths are compared with so much noise, so that a batch is not made of the same examples in every epoch.
 NOISE = 0.01
@@ -25,14 +25,17 @@ CHECKED = 16
 class Example:
     """A prompt with what is to be learnt of it.
 
-    prompt: tokens that stay whatever the option. tree: its options below it, each with the token that ends the turn.
+    prompt: tokens that stay whatever the option. tree: its options below it, each with the token that ends the turn, but for
+    an answer after which a rationale is to follow that nobody gave.
     target: probability of each of these options, [options]; they sum to 1. n_options: candidates shown.
+    answer_steps: how many first tokens of each option are its answer, [options]; the others are its rationale.
     """
 
     prompt: list[int]
     tree: OptionTree
     target: np.ndarray
     n_options: int
+    answer_steps: np.ndarray
 
     @property
     def size(self) -> int:
@@ -42,11 +45,16 @@ class Example:
 
 @dataclass(frozen=True)
 class Rendering:
-    """How lessons are put to a model. longest: tokens that the model can read, None where it does not say."""
+    """How lessons are put to a model.
 
-    elicitation: Label
+    longest: tokens that the model can read, None where it does not say. rivals: give options that the teacher did not choose
+    their rationales, too, where there are any.
+    """
+
+    elicitation: Answering
     tokenizer: ChatTokenizer
     longest: int | None
+    rivals: bool = False
 
     def examples(self, lessons: Sequence[Lesson], taught: bool = False) -> list[Example]:
         """One example for every prompt about the lessons' queries. taught: with the options that have a share only.
@@ -62,46 +70,87 @@ class Rendering:
             for prompt, text, tokens in zip(prompts, texts, self.tokenizer.encode(texts), strict=True):
                 own = wanted[prompt.query_id]
                 target = np.array([own[option] for option in (None, *prompt.options)])
-                made.append(self._example(prompt, text, tokens, target, taught, len(made) < CHECKED))
+                said = self._said(lesson, prompt, target)
+                made.append(self._example(prompt, text, tokens, target, said, taught, len(made) < CHECKED))
         return made
 
+    def _said(self, lesson: Lesson, prompt: Prompt, target: np.ndarray) -> list[str | None]:
+        """The rationales to be learnt, one for each option, in the numbers of the prompt."""
+        if not explains(self.elicitation) or prompt.query_id not in lesson.reasons:
+            return [None] * len(target)
+        texts = lesson.reasons[prompt.query_id].shown(prompt.options)
+        chosen = int(target.argmax())
+        return [text if self.rivals or choice == chosen else None for choice, text in enumerate(texts)]
+
     def _example(
-        self, prompt: Prompt, text: str, tokens: list[int], target: np.ndarray, taught: bool, checked: bool
+        self,
+        prompt: Prompt,
+        text: str,
+        tokens: list[int],
+        target: np.ndarray,
+        said: list[str | None],
+        taught: bool,
+        checked: bool,
     ) -> Example:
-        replies = tuple(self.elicitation.write(Reading(choice, Parse.EXACT)) for choice in range(len(target)))
+        openings = tuple(opening(self.elicitation, choice) for choice in range(len(target)))
+        replies = tuple(reply_of(self.elicitation, choice, why) for choice, why in enumerate(said))
         kept, options = self.tokenizer.with_options(text, tokens, replies)
-        end = self.tokenizer.end_of_turn
-        ended = [option if option[-1] == end else [*option, end] for option in options]
+        end, whole = self.tokenizer.end_of_turn, [why is not None or not explains(self.elicitation) for why in said]
+        ended = [
+            [*option, end] if over and option[-1] != end else option
+            for option, over in zip(options, whole, strict=True)
+        ]
+        answers = ended
+        if explains(self.elicitation):
+            _, begun = self.tokenizer.with_options(text, tokens, openings)
+            answers = [
+                own[: common_beginning([own, start])] if why else own
+                for own, start, why in zip(ended, begun, said, strict=True)
+            ]
         if self.longest is not None and kept + max(map(len, ended)) > self.longest:
             raise DistillerError(
                 f"the prompt about query {prompt.query_id} has {len(tokens)} tokens, the student reads {self.longest}: lower "
                 "student.elicitation.prompt_tokens, which shortens long values"
             )
         if checked:
-            for reply, option in zip(replies, ended, strict=True):
-                check_example(self.tokenizer, prompt, text, reply, tokens[:kept], option)
+            for written, option, over in zip(replies, ended, whole, strict=True):
+                check_example(self.tokenizer, prompt, text, written, tokens[:kept], option, over)
+            if not prefix_free(answers):
+                raise DistillerError(
+                    "the tokenizer of the model melts the answer into the rationale after it, so that it cannot be scored alone: "
+                    "choose another model, or elicitation@student.elicitation=score"
+                )
         shown = np.flatnonzero(target > 0) if taught else np.arange(len(target))
         tree = OptionTree.of([ended[i] for i in shown])
-        return Example(tokens[:kept], tree, target[shown], len(prompt.options))
+        steps = np.array([len(answers[i]) for i in shown])
+        return Example(tokens[:kept], tree, target[shown], len(prompt.options), steps)
 
 
 def check_example(
-    tokenizer: ChatTokenizer, prompt: Prompt, text: str, reply: str, kept: list[int], learnt: list[int]
+    tokenizer: ChatTokenizer,
+    prompt: Prompt,
+    text: str,
+    reply: str,
+    kept: list[int],
+    learnt: list[int],
+    whole: bool = True,
 ) -> None:
     """Make sure that a model is taught what it will be asked: the whole prompt is read, the whole reply is learnt.
 
     text: the prompt as rendered. reply: the text to be learnt. kept: tokens read before it. learnt: tokens with a loss.
+    whole: the reply is over then; if not, more would follow that nobody has said.
 
     Raises:
         DistillerError: the query or an option is not in the prompt; the loss covers more or less than the reply; the token
             that ends the turn is not learnt, so that the student would write on and on.
     """
-    if learnt[-1] != tokenizer.end_of_turn or tokenizer.end_of_turn in learnt[:-1]:
+    said = learnt[:-1] if whole else learnt
+    if (whole and learnt[-1] != tokenizer.end_of_turn) or tokenizer.end_of_turn in said:
         raise DistillerError(
             f"the loss on the reply {reply!r} does not end with the token that ends a turn, so that the student would not stop: "
             "choose a model whose chat template ends turns"
         )
-    if tokenizer.encode([text + reply])[0] != kept + learnt[:-1]:
+    if tokenizer.encode([text + reply])[0] != kept + said:
         raise DistillerError(
             f"the tokens learnt are not those of the reply {reply!r}: choose a model with another tokenizer"
         )
@@ -181,12 +230,15 @@ def batches(
 
 
 def tensors(examples: Sequence[Example], padding_token: int) -> dict[str, Any]:
-    """The fields of an `OptionBatch`, with `target` [batch, options] and `n_options` [batch]."""
+    """The fields of an `OptionBatch`, with `target` and `answer_steps` [batch, options] and `n_options` [batch]."""
     import torch
 
     batch = OptionBatch.of([e.prompt for e in examples], [e.tree for e in examples], padding_token)
     target = torch.zeros(batch.step_node.shape[:2])
+    steps = torch.zeros(target.shape, dtype=torch.long)
     for row, example in enumerate(examples):
         target[row, : len(example.target)] = torch.from_numpy(example.target)
+        steps[row, : len(example.target)] = torch.from_numpy(example.answer_steps)
     fields = {name: getattr(batch, name) for name in OptionBatch.__dataclass_fields__}
-    return {**fields, "target": target, "n_options": torch.tensor([example.n_options for example in examples])}
+    n_options = torch.tensor([example.n_options for example in examples])
+    return {**fields, "target": target, "answer_steps": steps, "n_options": n_options}

@@ -14,6 +14,7 @@ from distiller.config import DistillerError
 from distiller.engine.chat_tokenizer import ChatTokenizer
 from distiller.engine.local_model import out_of_memory
 from distiller.engine.option_scoring import OptionBatch, step_log_probabilities
+from distiller.student.reply_parts import Replies
 
 #: Names of the adapter that learns, and of the one that keeps the start where this had an adapter already.
 LEARNS, REFERENCE = "default", "reference"
@@ -79,7 +80,9 @@ class OptionModel(nn.Module):
             network = _adapted(base, adapter, start, frozen, model, revision)
         if recompute and base.supports_gradient_checkpointing:
             _recompute(base)
-        return cls(network, copy, tokenizer, computing)
+        made = cls(network, copy, tokenizer, computing)
+        base.train()  # loaded to answer; recomputation and the model's own dropout are for training only
+        return made
 
     @property
     def causal(self) -> Any:
@@ -108,9 +111,19 @@ class OptionModel(nn.Module):
         return sum(weight.numel() for weight in self.parameters() if weight.requires_grad)
 
     def log_probabilities(self, batch: dict[str, Tensor]) -> Tensor:
-        """See `Classroom`: of each option with the end of its turn, [batch, options]; they sum to less than 1."""
-        there = (batch["step_node"] >= 0).any(dim=-1)
-        return self.step_log_probabilities(batch).sum(dim=-1).masked_fill(~there, -torch.inf)
+        """See `Classroom`: of each option, [batch, options]; they sum to less than 1.
+
+        An answer that is the whole reply includes the end of its turn, one before a rationale ends with its own last token.
+        """
+        return self.replies(batch).answers
+
+    def replies(self, batch: dict[str, Tensor]) -> Replies:
+        """Log-probabilities of the options' replies, in the two parts that a reply can have; see `tensors` for the batch."""
+        log_p, there = self.step_log_probabilities(batch), batch["step_node"] >= 0
+        later = torch.arange(log_p.shape[-1], device=log_p.device) >= batch["answer_steps"][..., None]
+        answers = log_p.masked_fill(later, 0.0).sum(dim=-1).masked_fill(~there.any(dim=-1), -torch.inf)
+        rationales = log_p.masked_fill(~later, 0.0).sum(dim=-1)
+        return Replies(answers, rationales, (there & later).sum(dim=-1))
 
     def step_log_probabilities(self, batch: dict[str, Tensor]) -> Tensor:
         """Log-probability of each token of each option, float32 [batch, options, steps]; 0 where there is none."""

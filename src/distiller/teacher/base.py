@@ -7,12 +7,13 @@ import pyarrow as pa
 
 from distiller.artifacts import AnswerSet
 from distiller.budget import Forecast
-from distiller.config import Component, declares, nested, uses_gold
+from distiller.config import declares, nested, uses_gold
+from distiller.source import Source
 from distiller.store import Store, file_sum
 from distiller.task import Task
 
 
-class Teacher(Component):
+class Teacher(Source):
     """Answers queries: a language model, a recording of one, several together, or no model at all."""
 
     def label(self) -> str:

@@ -14,6 +14,7 @@ from distiller.elicitation.base import Reading
 from distiller.elicitation.replies import read_object
 from distiller.task import Task
 from distiller.teacher.base import Teacher
+from distiller.teacher.justifications import recorded_justifications
 
 #: How the annotation files say a number was read -> how we say it. A number beyond the list is no answer.
 READ = {"ok": Parse.EXACT, "recovered": Parse.RECOVERED}
@@ -27,11 +28,15 @@ class Recorded(Teacher):
     missing: what to do about queries without a recorded answer: `error` names their number, `skip` leaves them out.
     reading: where the number comes from: `file` takes it as the file says it was read, which is how the paper's figures
       came about; `text` reads the recorded reply anew, by the rules for replies of today (see `elicitation.replies`).
+    reasons: which rationales come with the answers: the `explanations` given with them, or the `justifications` that the
+      teacher wrote for every option when it was told that this was the answer; that of its answer is then its rationale,
+      as in the paper. A query for which none were recorded has none.
     """
 
     name: str
     missing: Literal["error", "skip"] = "error"
     reading: Literal["file", "text"] = "file"
+    reasons: Literal["explanations", "justifications"] = "explanations"
 
     def label(self) -> str:
         return self.name
@@ -48,10 +53,13 @@ class Recorded(Teacher):
             raise DistillerError(
                 f"{folder.name} has no recorded answers of teacher.name={self.name}{nearest(self.name, known)}"
             )
-        return [path]
+        if self.reasons == "explanations":
+            return [path]
+        recorded_justifications(folder, self.name)
+        return [path, folder / "justifications" / path.name]
 
     def annotate(self, task: Task, query_ids: np.ndarray, gold: pa.Table | None = None) -> AnswerSet:
-        (path,) = self.reads(task.records.folder)
+        path, *more = self.reads(task.records.folder)
         recorded = {record["query_id"]: record for record in _records(path)}
         absent = [q for q in query_ids.tolist() if q not in recorded]
         if absent and self.missing == "error":
@@ -74,9 +82,23 @@ class Recorded(Teacher):
             np.array([reading.choice for reading in readings]),
             seconds=np.array([r["seconds"] or 0.0 for r in asked]),
             parse=[reading.parse.value for reading in readings],
-            rationale=[reading.rationale for reading in readings],
+            **_reasons(asked, readings, recorded_justifications(more[0].parents[1], self.name) if more else None),
             text=[r["answer_raw"] for r in asked],
         )
+
+
+def _reasons(
+    asked: list[dict[str, Any]], readings: list[Reading], justified: dict[int, list[str | None]] | None
+) -> dict[str, Any]:
+    """The columns `rationale` and `justifications` of the answers."""
+    if justified is None:
+        return {"rationale": [reading.rationale for reading in readings]}
+    texts = [justified.get(record["query_id"]) for record in asked]
+    own = [
+        text[reading.choice] if text and reading.choice >= 0 else None
+        for text, reading in zip(texts, readings, strict=True)
+    ]
+    return {"rationale": own, "justifications": pa.array(texts, pa.list_(pa.string()))}
 
 
 def as_filed(record: dict[str, Any]) -> Reading:

@@ -43,7 +43,7 @@ class Trained(Teacher):
 
     @model_validator(mode="after")
     def _algorithm_suits_student(self) -> "Trained":
-        reason = self.algorithm.suits(self.student)
+        reason = self.algorithm.suits(self.student) or self.algorithm.refuses(self.student, self.trainer)
         if reason:
             raise ValueError(reason)
         return self

@@ -1,4 +1,4 @@
-"""The console command `distiller`: what is done beside a run.
+"""Replies of language models, to share or to take in.
 
 distiller cache export replies.jsonl.gz
 distiller cache import replies.jsonl.gz
@@ -8,25 +8,16 @@ distiller cache import abt-buy/annotations/qwen2.5-32b.jsonl.gz dataset=abt-buy 
 import argparse
 import gzip
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
 from distiller import cli, recordings
 from distiller.config import ConfigurationError, DistillerError
 from distiller.engine.reply_cache import ReplyCache
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Exit code 1, as for every other fault of the user's input."""
-        self.exit(1, f"{self.format_usage()}error: {message}\n")
-
-
-def main(words: Sequence[str] | None = None) -> None:
-    """Do what the command line says; faults of the user's input are one sentence and exit code 1."""
-    parser = _Parser(prog="distiller", description="What is done beside a run.")
-    groups = parser.add_subparsers(required=True, metavar="GROUP")
+def add(groups: Any) -> None:
+    """Add `cache` and its actions to the command line."""
     cache = groups.add_parser("cache", help="replies of language models, to share or to take in")
     actions = cache.add_subparsers(required=True, metavar="ACTION")
     out = actions.add_parser("export", help="write every reply with its request as one line of JSON")
@@ -43,13 +34,6 @@ def main(words: Sequence[str] | None = None) -> None:
     take.set_defaults(action=_import)
     for each in (out, take):
         each.add_argument("--store", type=Path, default=Path("outputs/store"), help="store.root of the runs")
-    chosen = parser.parse_args(words)
-    try:
-        chosen.action(chosen)
-    except OSError as error:
-        parser.exit(1, f"error: {error}\n")
-    except DistillerError as error:
-        parser.exit(1, f"{cli.explain(error, Path(), [])}\n")
 
 
 def _path(store: Path) -> Path:
@@ -135,7 +119,3 @@ def _import_annotations(
     recorded = recordings.annotations(file, content)
     queries = recordings.asked(recorded, task.candidates.query_ids)
     return cache.add(teacher.asker, recordings.replies(recorded, teacher.requests(task, queries)))
-
-
-if __name__ == "__main__":
-    main()
