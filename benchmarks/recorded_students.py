@@ -59,7 +59,7 @@ def data_folder() -> Path:
 
 def recorded_task(root: Path, name: str) -> tuple[Task, pa.Table, np.ndarray]:
     """A dataset on its recorded candidates, its gold matches and the training queries of `blocking_max`."""
-    records = Benchmark(name=name, root=root).load()
+    records = Benchmark(name=name, root=root, cache=None, url=None).load()
     assert records.matches is not None
     task = Task(records.without_gold(), RecordedBlocker().block(records, 2), Store())
     return task, records.matches, RecordedSelector().select(task, task.candidates.query_ids).selected
