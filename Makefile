@@ -1,10 +1,11 @@
 # make run   - environment, installation, and the embedded default run
 # make test  - environment, installation, and all tests
+# make site  - the documentation as a site, in outputs/site
 # make test-vllm - another environment with vLLM's build for processors (some 4 GB) and Ray, and the tests of both engines
 PYTHON ?= python3
 VENV ?= .venv
 
-.PHONY: run test lint test-vllm clean
+.PHONY: run test lint site test-vllm clean
 
 run: $(VENV)/installed
 	$(VENV)/bin/python run.py
@@ -16,6 +17,9 @@ lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+site: $(VENV)/installed-test
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -9,7 +9,8 @@ of the test pairs that the field reports. Seconds are processor seconds of learn
 excluded; these have a column of their own. What is in the store counts with the seconds it once took (there: wall clock).
 
 Published: DeepMatcher, Mudgal et al. 2018 (SIGMOD), its best model; Ditto, Li et al. 2020 (PVLDB 14(1)), with all its
-optimisations and, for WDC, the medium training sets. Both choose their epoch by the gold labels of the part valid.
+optimisations and, for WDC, the medium training sets. Both choose their epoch by the gold labels of the part valid. Their
+figures are as cited since; they were not checked against the printed tables.
 """
 
 import argparse

@@ -57,15 +57,17 @@ class Commands:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
         )
 
-    def __call__(self, *words: str, folder: Path, kill_after: float | None = None, **changes: str) -> Outcome:
-        """The command in `folder`, which is also where it writes if nothing else is said.
+    def __call__(
+        self, *words: str, folder: Path, kill_after: float | None = None, program: Path = RUN, **changes: str
+    ) -> Outcome:
+        """The command in `folder`, which is also where it writes if nothing else is said; program: what is run instead.
 
         kill_after: seconds after which it is killed with all its children, if it still runs; its code is then -9.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with tempfile.TemporaryDirectory() as said:
-            job = {"words": words, "folder": str(folder), "changes": changes, "said": said}
+            job = {"words": words, "folder": str(folder), "changes": changes, "said": said, "program": str(program)}
             print(json.dumps([job, kill_after]), file=self._process.stdin, flush=True)
             code = json.loads(self._process.stdout.readline())
             out, err = (Path(said, name).read_text(encoding="utf-8") for name in ("out", "err"))
@@ -119,14 +121,16 @@ def succeeded(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _become(words: list[str], folder: str, changes: dict[str, str], said: str) -> None:
+def _become(words: list[str], folder: str, changes: dict[str, str], said: str, program: str) -> None:
     os.chdir(folder)
     os.environ.update(changes)
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(Path(said, name), os.O_WRONLY | os.O_CREAT), stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    sys.argv = [str(RUN), *words]
-    runpy.run_path(str(RUN), run_name="__main__")
+    sys.argv = [program, *words]
+    # Where Python itself would look for modules: beside the program, then in PYTHONPATH.
+    sys.path[:0] = [str(Path(program).parent), *filter(None, changes.get("PYTHONPATH", "").split(os.pathsep))]
+    runpy.run_path(program, run_name="__main__")
 
 
 def _serve() -> None:

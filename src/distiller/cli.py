@@ -18,12 +18,12 @@ from omegaconf.errors import OmegaConfBaseException
 from distiller.budget import SPENT
 from distiller.config import ConfigurationError, DistillerError, build, nearest
 from distiller.experiment import Experiment
-from distiller.logger.secrets import without_secrets
+from distiller.logger.secrets import hide_in_yaml, without_secrets
 from distiller.sweep import job
 from distiller.sweep.names import register
 
 #: What a disk says when nothing can be written to it: a fault of the place, not of the program.
-UNWRITABLE = {errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS}
+UNWRITABLE = {errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS}
 #: Extras of ours that bring a launcher, by the package of its plugin.
 PLUGINS = {"hydra_joblib_launcher": "joblib", "hydra_submitit_launcher": "submitit"}
 
@@ -38,6 +38,7 @@ def experiment(config: DictConfig) -> float:
     on; one whose finished scorecard is there is not done again.
     """
     hydra = HydraConfig.get()
+    _hide_what_was_typed(hydra)
     if hydra.mode is RunMode.MULTIRUN:
         return _job(config, Path(hydra.runtime.output_dir), list(hydra.overrides.task))
     try:
@@ -50,6 +51,14 @@ def experiment(config: DictConfig) -> float:
     except DistillerError as error:
         print(explain(error, Path(), []), file=sys.stderr)
         sys.exit(1)
+
+
+def _hide_what_was_typed(hydra: Any) -> None:
+    """Take keys and passwords out of the files in which Hydra keeps the command line as it was typed."""
+    folder = Path(hydra.runtime.output_dir)
+    written = list((folder / hydra.output_subdir).glob("*.yaml")) if hydra.output_subdir else []
+    for path in [*written, Path(hydra.sweep.dir) / "multirun.yaml"] if hydra.mode is RunMode.MULTIRUN else written:
+        hide_in_yaml(path)
 
 
 def _job(config: DictConfig, folder: Path, overrides: list[str]) -> float:
@@ -77,7 +86,7 @@ def _experiment(config: DictConfig, built: Experiment) -> tuple[float, bool]:
         return float("nan"), True
     from rich.console import Console
 
-    from distiller import pipeline, saved, scorecard
+    from distiller import pipeline, saved, score_table, scorecard
     from distiller.report.logged import log_findings
     from distiller.tracking import Tracker
 
@@ -85,7 +94,9 @@ def _experiment(config: DictConfig, built: Experiment) -> tuple[float, bool]:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     settings: Any = OmegaConf.to_container(config, resolve=True)
-    (folder / "config.yaml").write_text(without_secrets(OmegaConf.to_yaml(config, resolve=True)), encoding="utf-8")
+    hidden = without_secrets(settings)
+    told = OmegaConf.to_yaml(config if hidden == settings else OmegaConf.create(hidden), resolve=True)
+    (folder / "config.yaml").write_text(told, encoding="utf-8")
     sweep = Path(hydra.sweep.dir).name if hydra.mode is RunMode.MULTIRUN else None
     log = built.logger.open(folder, settings, sweep)
     failed = True
@@ -97,7 +108,7 @@ def _experiment(config: DictConfig, built: Experiment) -> tuple[float, bool]:
         saved.save_run(folder / "student", built, lines, card)
         log.numbers(_flat(card))
         log_findings(log, card, lines, built.disambiguation)
-        Console().print(scorecard.table(card))
+        Console().print(score_table.table(card))
         Console().print(f"written to {folder}", soft_wrap=True, highlight=False)
         value = scorecard.objective(built, card)
         failed = False
@@ -165,7 +176,11 @@ def readable(program: Callable[[], Any], conf: Path) -> None:
 
 
 def explain(error: BaseException, conf: Path, words: list[str]) -> str:
-    """One readable message for a fault of the command line `words`."""
+    """One readable message for a fault of the command line `words`, without keys and passwords."""
+    return without_secrets(_explained(error, conf, words))
+
+
+def _explained(error: BaseException, conf: Path, words: list[str]) -> str:
     if isinstance(error, ConfigurationError):
         return str(error)
     if isinstance(error, DistillerError):

@@ -1,6 +1,8 @@
 """What a student's folder says about itself: a model card as the hub shows it."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 SCORES = {
@@ -11,13 +13,33 @@ SCORES = {
 }
 
 
+#: Licences of the base models that the configuration names, as the hub spells them.
+LICENCES = {
+    "sentence-transformers/all-MiniLM-L6-v2": "apache-2.0",
+    "FacebookAI/roberta-base": "mit",
+    "Qwen/Qwen2.5-0.5B-Instruct": "apache-2.0",
+    "Qwen/Qwen2.5-1.5B-Instruct": "apache-2.0",
+    "Qwen/Qwen2.5-7B-Instruct": "apache-2.0",
+    "meta-llama/Llama-3.2-1B-Instruct": "llama3.2",
+    "meta-llama/Llama-3.1-8B-Instruct": "llama3.1",
+}
+#: An id on the hub; a local path has another form, or says nothing to others.
+ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
 def text(recipe: dict[str, Any]) -> str:
     """README.md of a student's folder: front matter for the hub, then what it is, what taught it, scores, use, licence."""
-    about, base = recipe["about"], recipe["student"].get("model")
+    about, model = recipe["about"], recipe["student"].get("model")
+    base = model if model and ID.fullmatch(model) and not Path(model).is_dir() else None
     kind = recipe["student"]["_target_"].rsplit(".", 1)[-1]
+    # Datasets are told in the text: `datasets` of the front matter are ids on the hub, and these are none.
     front: dict[str, Any] = {"library_name": "distiller-er", "tags": ["entity-resolution", "record-linkage"]}
-    front |= {"base_model": base} if base else {}
-    front |= {"datasets": list(about["datasets"])} if about["datasets"] else {}
+    if base:
+        front |= {"license": LICENCES[base]} if base in LICENCES else {}
+        front |= {
+            "base_model": base,
+            "base_model_relation": "adapter" if recipe["student"].get("rank") else "finetune",
+        }
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in front.items()), "---", ""]
     lines += [f"# {kind}, taught by {about['teacher']}", ""]
     lines += [
@@ -33,14 +55,17 @@ def text(recipe: dict[str, Any]) -> str:
     if about["uses_gold"]:
         lines += [f"Gold matches were read by: {', '.join(about['uses_gold'])}.", ""]
     lines += [*_scores(about), *_use(recipe), "## Licence", ""]
-    lines += (
-        [f"The weights derive from `{base}`; its licence holds for them, also for what may be done with them.", ""]
-        if base
-        else [
-            "Made from the answers of the teacher: the terms of the teacher's model or service may restrict their use.",
-            "",
-        ]
-    )
+    if model:
+        known = f" ({LICENCES[base]})" if base in LICENCES else ""
+        lines.append(
+            f"The weights derive from `{base or Path(model).name}`; its licence{known} holds for them, also for what may be done "
+            "with them."
+        )
+    lines += [
+        f"Made from the answers of `{about['teacher']}`: the terms of the teacher's model or service, and those of the data, may "
+        "restrict their use.",
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -4,40 +4,37 @@ student = distiller.load("outputs/runs/2026-01-01/12-00-00/student")
 matches = student.match(queries, candidates)          # pandas, polars or Arrow tables
 """
 
-import json
-import os
-import shutil
+import difflib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from distiller import features
 from distiller.artifacts import AnswerSet, CandidateSet, Checkpoint
 from distiller.blocker.base import Blocker
-from distiller.blocker.tfidf import Tfidf
-from distiller.config import ConfigurationError, DistillerError, declares, nearest, rebuilt, written
+from distiller.config import ConfigurationError, DistillerError, rebuilt, written
 from distiller.dataset.tables import in_memory
 from distiller.disambiguation.base import Disambiguation
 from distiller.disambiguation.matches import matches
 from distiller.experiment import Experiment
 from distiller.explanation import explanation
-from distiller.model_card import text
+from distiller.frames import arrow, like
 from distiller.pipeline import Line
 from distiller.records import Records, rows_of
+from distiller.sharing import push
 from distiller.store import Store
 from distiller.student.base import Student
+from distiller.student.encoder import Encoder
+from distiller.student_folder import PARTS, RECIPE, read, write
 from distiller.task import Task
 from distiller.trainer import Trainer
 
-FORMAT = 1
-RECIPE = "distiller.json"
-PARTS = ("blocker", "student", "disambiguation", "trainer")
+SOUGHT = 20_000  # ids among which a mistyped one is looked for
 
 
 def save_run(folder: Path, experiment: Experiment, lines: list[Line], card: dict[str, Any]) -> None:
@@ -65,42 +62,7 @@ def save_run(folder: Path, experiment: Experiment, lines: list[Line], card: dict
         "training": {k: v for k, v in checkpoint.facts.items() if isinstance(v, (int, float, str))},
         **{name: card[name] for name in ("seed", "uses_gold", "recipe", "versions", "commit")},
     }
-    save(folder, parts, checkpoint, about)
-
-
-def save(folder: Path, parts: dict[str, Any], checkpoint: Checkpoint, about: dict[str, Any]) -> None:
-    """Write the student that a checkpoint holds, and everything needed to apply it, into a new folder.
-
-    parts: the components of `PARTS`. about: what else is known, as plain JSON; `model_card.text` makes the card of it. Files
-    of the checkpoint are linked where the file system can, so that a folder costs no space; they are never written to again.
-    """
-    recipe = {
-        "format": FORMAT,
-        "features": features.VERSION if declares(parts["student"], "USES_FEATURES") else None,
-        "student_version": parts["student"].VERSION,
-        **{name: written(parts[name]) for name in PARTS},
-        "about": about,
-    }
-    blocker = parts["blocker"]
-    if not blocker.ANY_TABLES:
-        recipe["blocker"] = written(Tfidf(chunk=20_000))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        shutil.copytree(checkpoint.folder, part, copy_function=_linked, ignore=shutil.ignore_patterns("manifest.json"))
-        (part / RECIPE).write_text(json.dumps(recipe, indent=1), encoding="utf-8")
-        (part / "README.md").write_text(text(recipe), encoding="utf-8")
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _linked(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(source, target)
+    write(folder, parts, checkpoint, about)
 
 
 def load(path: str | Path) -> "SavedStudent":
@@ -110,67 +72,13 @@ def load(path: str | Path) -> "SavedStudent":
     classes of this package alone.
 
     Raises:
-        DistillerError: there is no such folder, it holds no student, or one of another version.
+        DistillerError: there is no such folder, or what it holds is no student, damaged, or of another version.
     """
     folder = Path(path).expanduser()
     if not (folder / RECIPE).is_file() and (folder / "student" / RECIPE).is_file():
         folder = folder / "student"
-    place = folder / RECIPE
-    try:
-        recipe = json.loads(place.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DistillerError(
-            f"{folder} holds no student (it has no {RECIPE}); give the folder `student` of a run"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise DistillerError(f"{place} cannot be read ({error}); make the student again or fetch it anew") from error
-    if not isinstance(recipe, dict) or recipe.get("format") != FORMAT:
-        raise DistillerError(
-            f"{place} is of another format than {FORMAT}; use the version of distiller-er that it was made with"
-        )
-    built = {name: _built(recipe, name, kind, place) for name, kind in _KINDS.items()}
-    student: Student = built["student"]
-    used = features.VERSION if declares(student, "USES_FEATURES") else None
-    for what, own, its in (
-        ("features", used, recipe["features"]),
-        ("student", student.VERSION, recipe["student_version"]),
-    ):
-        if own != its:
-            raise DistillerError(
-                f"{folder} was made with version {its} of its {what}, this is {own}: train it again, or use the version of "
-                "distiller-er that it was made with"
-            )
-    return SavedStudent(folder=folder, about=recipe.get("about", {}), **built)
-
-
-_KINDS = {"blocker": Blocker, "student": Student, "disambiguation": Disambiguation, "trainer": Trainer}
-
-
-def _built(recipe: dict[str, Any], name: str, kind: type, place: Path) -> Any:
-    """One component of the recipe, of this package and of the right kind."""
-    plain = recipe.get(name)
-    foreign = [target for target in _targets(plain) if not target.startswith("distiller.")]
-    if foreign:
-        raise DistillerError(
-            f"{place}: {name} names {foreign[0]}, which is no component of distiller; do not trust this folder"
-        )
-    try:
-        made = rebuilt(plain)
-    except ConfigurationError as error:
-        raise DistillerError(f"{place}: {name} cannot be built: {'; '.join(error.faults)}") from error
-    if not isinstance(made, kind):
-        raise DistillerError(f"{place}: {name} is no {kind.__name__.lower()}, but {type(made).__name__}")
-    return made
-
-
-def _targets(plain: Any) -> Iterator[str]:
-    if isinstance(plain, dict):
-        yield from ([str(plain["_target_"])] if "_target_" in plain else [])
-        for value in plain.values():
-            yield from _targets(value)
-    elif isinstance(plain, list):
-        for value in plain:
-            yield from _targets(value)
+    parts, about = read(folder)
+    return SavedStudent(folder=folder, about=about, **parts)
 
 
 @dataclass(frozen=True)
@@ -192,6 +100,22 @@ class SavedStudent:
         """The weights."""
         return Checkpoint(folder=self.folder)
 
+    def telling(self) -> "SavedStudent":
+        """The same student, which gives a rationale with every answer.
+
+        Raises:
+            DistillerError: it gives none, or has not learnt to.
+        """
+        plain = written(self.student)
+        if "rationales" not in plain:
+            raise DistillerError(f"{self.folder}: {self.student.label()} gives no rationales; ask for matches alone")
+        try:
+            return replace(self, student=rebuilt({**plain, "rationales": True}))
+        except ConfigurationError as error:
+            raise DistillerError(
+                f"{self.folder}: {self.student.label()} has not learnt to give rationales; ask for matches alone"
+            ) from error
+
     def match(
         self,
         queries: Any,
@@ -200,6 +124,7 @@ class SavedStudent:
         query_id: str | None = None,
         candidate_id: str | None = None,
         disambiguation: Disambiguation | None = None,
+        rationales: bool = False,
         threads: int = 2,
         chunk: int = 50_000,
     ) -> Any:
@@ -208,45 +133,49 @@ class SavedStudent:
         queries, candidates: pandas, polars or Arrow tables; without candidates, duplicates within `queries` are looked for.
         query_id, candidate_id: columns that identify records; None for `id` if there is one, else rows are numbered from 0.
         disambiguation: in place of the student's own; `ManyToMany()` gives all candidates more probable than none.
-        chunk: queries compared at a time, see `parts`.
+        rationales: say why, where the student can. chunk: queries compared at a time, see `parts`.
 
         Raises:
             DistillerError: a table is empty, an id is missing or occurs twice, no two records have anything in common.
         """
+        if candidates is None and candidate_id is not None:
+            raise DistillerError(
+                f"candidate_id={candidate_id!r} names a column of a second table, and there is none; give candidates too"
+            )
+        student = self.telling() if rationales else self
         records = in_memory(arrow(queries), None if candidates is None else arrow(candidates), query_id, candidate_id)
-        with self.task(records, threads) as task:
-            answers = self.joined([self.answers(part) for part in self.parts(task, chunk)])
-            return like(queries, self.matches(task, answers, disambiguation))
+        with student.task(records, threads) as task:
+            answers = joined(student.answers(part) for part in student.parts(task, chunk))
+            return like(queries, student.matches(task, answers, disambiguation))
 
-    def parts(self, task: Task, chunk: int) -> list[Task]:
+    def parts(self, task: Task, chunk: int) -> Iterator[Task]:
         """The task cut into runs of at most `chunk` queries, each with the candidates that it needs, to bound memory.
 
         A single part is the task itself. With several, each weighs words by its own records, and a candidate competes for
-        the queries of one part at a time, until conflicts are settled over all answers.
+        the queries of one part at a time, until conflicts are settled over all answers. What is computed of a part is
+        forgotten when the next is asked for.
 
         Raises:
             DistillerError: the chunk is smaller than 1.
         """
-        if chunk < 1:
-            raise DistillerError(f"chunk must be at least 1 query, got {chunk}")
-        ids = task.candidates.query_ids
-        if len(ids) <= chunk:
-            return [task]
-        return [
-            _part(task, ids[begin : begin + chunk], number) for number, begin in enumerate(range(0, len(ids), chunk))
-        ]
-
-    def joined(self, answers: list[AnswerSet]) -> AnswerSet:
-        """The answers of all parts as one set."""
-        if len(answers) == 1:
-            return answers[0]
-        return AnswerSet(pa.concat_tables([each.table for each in answers]).combine_chunks())
+        count = part_count(task, chunk)
+        if count == 1:
+            yield task
+            return
+        for queries in np.array_split(task.candidates.query_ids, count):
+            with tempfile.TemporaryDirectory(prefix="distiller-") as scratch:
+                yield _part(task, queries, Store(root=Path(scratch)))
 
     @contextmanager
     def task(self, records: Records, threads: int = 2) -> Iterator[Task]:
         """Records with their candidate set; what is computed of them is forgotten at the end."""
         with tempfile.TemporaryDirectory(prefix="distiller-") as scratch:
             candidates = self.blocker.block(records.without_gold(), threads)
+            if not len(candidates.query_ids):
+                raise DistillerError(
+                    "no record has another one among its nearest that it is among the nearest of; look whether both tables are "
+                    "about the same things"
+                )
             yield Task(records.without_gold(), candidates, Store(root=Path(scratch)), threads)
 
     def answers(self, task: Task) -> AnswerSet:
@@ -265,13 +194,38 @@ class SavedStudent:
         names = task.records.query_names
         known = [str(i) for i in task.records.query_ids] if names is None else names.to_pylist()
         if query not in known:
-            raise DistillerError(f"there is no query {query!r}{nearest(query, known)}")
+            close = difflib.get_close_matches(query, known[:SOUGHT], n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"the first is {known[0]!r}"
+            raise DistillerError(f"there is no query {query!r}; {hint}")
         asked = task.records.query_ids[[known.index(query)]]
         if asked[0] not in task.candidates.query_ids:
             raise DistillerError(
                 f"query {query} has no candidates: no record of the other table has anything in common with it"
             )
-        return explanation(self.student, self.checkpoint, task, asked, self.trainer)
+        told = explanation(self.student, self.checkpoint, task, asked, self.trainer)
+        if self.disambiguation.FORM is None or self.disambiguation.SEVERAL:
+            return told
+        return f"{told}\n\nAs the query alone is answered; a candidate that several queries choose is the match of one of them."
+
+    def to_onnx(self, path: str | Path) -> Path:
+        """Write the network of an encoder as one ONNX file, see `encoder_onnx.export`; returns its path.
+
+        Raises:
+            DistillerError: the student is no encoder, or a library is missing.
+        """
+        if not isinstance(self.student, Encoder):
+            raise DistillerError(
+                f"{self.folder}: only encoders are exported to ONNX, and {self.student.label()} is none; its folder is all that "
+                "applying it needs"
+            )
+        path = Path(path).expanduser()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.student.export(self.checkpoint, path)
+        return path
+
+    def push_to_hub(self, repo_id: str, private: bool = True) -> str:
+        """Upload the folder as a repository of the hub, see `sharing.push`; returns its address."""
+        return push(self.folder, repo_id, private)
 
     def matches(self, task: Task, answers: AnswerSet, disambiguation: Disambiguation | None = None) -> pa.Table:
         """The matches among the answers, see `disambiguation.matches.matches`."""
@@ -279,40 +233,28 @@ class SavedStudent:
         return matches(task, resolver.resolve(task, answers), resolver)
 
 
-def _part(task: Task, query_ids: np.ndarray, number: int) -> Task:
+def part_count(task: Task, chunk: int) -> int:
+    """Number of parts that `SavedStudent.parts` gives.
+
+    Raises:
+        DistillerError: the chunk is smaller than 1.
+    """
+    if chunk < 1:
+        raise DistillerError(f"chunk must be at least 1 query, got {chunk}")
+    return -(-len(task.candidates.query_ids) // chunk)
+
+
+def joined(answers: Iterable[AnswerSet]) -> AnswerSet:
+    """The answers of all parts as one set."""
+    tables = [each.table for each in answers]
+    return AnswerSet(pa.concat_tables(tables))
+
+
+def _part(task: Task, query_ids: np.ndarray, store: Store) -> Task:
     """The part of a task about some of its queries."""
     rows, _ = task.candidates.of(query_ids)
     candidates = CandidateSet(task.candidates.table.take(pa.array(rows)))
     own, needed = task.records, np.unique(candidates.candidate_ids)
     asked = own.queries.take(pa.array(rows_of(own.query_ids, query_ids, "queries")))
     listed = own.candidates.take(pa.array(rows_of(own.candidate_ids, needed, "candidates")))
-    return Task(Records(f"{own.name}-{number}", asked, listed), candidates, task.store, task.threads)
-
-
-def arrow(table: Any) -> pa.Table:
-    """A pandas, polars or Arrow table, or anything else that speaks Arrow's C interface, as an Arrow table.
-
-    Raises:
-        DistillerError: it is none of these.
-    """
-    if isinstance(table, pa.Table):
-        return table
-    if hasattr(table, "iloc"):
-        return pa.Table.from_pandas(table, preserve_index=False)
-    if hasattr(table, "__arrow_c_stream__"):
-        return pa.table(table)
-    raise DistillerError(
-        f"tables are pandas, polars or Arrow tables, got {type(table).__name__}; read files with `pyarrow`"
-    )
-
-
-def like(model: Any, table: pa.Table) -> Any:
-    """An Arrow table in the kind of `model`."""
-    package = type(model).__module__.partition(".")[0]
-    if package == "pandas":
-        return table.to_pandas()
-    if package == "polars":
-        import polars
-
-        return polars.from_arrow(table)
-    return table
+    return Task(Records(own.name, asked, listed), candidates, store, task.threads)

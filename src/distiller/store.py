@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 A = TypeVar("A", bound=Artifact)
 MANIFEST = "manifest.json"
 #: Faults of a disk that writing reports without the name of a file.
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 @component
@@ -132,6 +132,7 @@ class Store(Component):
                 if self._running:
                     self._running[-1] += elapsed
             manifest |= {"seconds": elapsed - nested, "facts": facts, "files": _sums(part)}
+            manifest |= {"sum": _sum(manifest)}
             with open(part / MANIFEST, "w", encoding="utf-8") as file:
                 json.dump(manifest, file, indent=1, sort_keys=True)
                 file.flush()
@@ -149,6 +150,12 @@ def _sums(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): file_sum(p) for p in files}
 
 
+def _sum(manifest: dict[str, Any]) -> str:
+    """SHA-256 of what a manifest says beside its sum, as it reads when it is written and read again."""
+    told = json.loads(json.dumps({name: value for name, value in manifest.items() if name != "sum"}))
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
 def file_sum(path: Path) -> str:
     """SHA-256 of a file's contents, [64 hexadecimal digits]."""
     with open(path, "rb") as file:
@@ -161,8 +168,9 @@ def _whole(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        damaged = manifest["files"] != _sums(folder) or not {"seconds", "facts"} <= manifest.keys()
-    except (OSError, ValueError, KeyError, TypeError):
+        damaged = manifest["files"] != _sums(folder) or manifest.get("sum", _sum(manifest)) != _sum(manifest)
+        damaged |= not (isinstance(manifest["seconds"], float) and isinstance(manifest["facts"], dict))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         damaged = True
     if damaged:
         log.warning("%s is damaged and is made again", folder)

@@ -61,18 +61,26 @@ def write(folder: Path, parts: dict[str, Any], checkpoint: Checkpoint, about: di
     if not blocker.ANY_TABLES:
         recipe["blocker"] = written(Tfidf(chunk=20_000))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    part, older = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}part") for kind in ("", "old."))
+    for leftover in folder.parent.glob(f".{folder.name}.*.part"):
+        shutil.rmtree(leftover)  # of a process that was killed
     try:
         for name in names:
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             _link(checkpoint.folder / name, part / name)
         (part / RECIPE).write_text(json.dumps(recipe, indent=1), encoding="utf-8")
         (part / CARD).write_text(text(recipe), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+        if folder.exists():
+            folder.rename(older)  # whole or away, never half removed
+        try:
+            part.rename(folder)
+        except OSError:
+            if older.exists():
+                older.rename(folder)
+            raise
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        for left in (part, older):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _names(folder: Path) -> set[str]:
@@ -168,10 +176,10 @@ def _check_files(folder: Path, sums: dict[str, Any]) -> None:
 
 def _built(plain: Any, name: str, kind: type, place: Path) -> Any:
     """One component of the recipe, of this package and of the right kind."""
-    foreign = next((target for target in _targets(plain) if not _is_ours(target)), None)
-    if foreign is not None:
+    foreign = [target for target in _targets(plain) if not _is_ours(target)]
+    if foreign:
         raise DistillerError(
-            f"{place}: {name} names {foreign}, which is no component of distiller; do not trust this folder"
+            f"{place}: {name} names {foreign[0]}, which is no component of distiller; do not trust this folder"
         )
     try:
         made = rebuilt(plain)
@@ -202,4 +210,6 @@ def _is_ours(target: Any) -> bool:
         found = getattr(importlib.import_module(module), name, None)
     except ImportError:
         return False
-    return isinstance(found, type) and issubclass(found, Component) and found.__module__ == module and is_dataclass(found)
+    return (
+        isinstance(found, type) and issubclass(found, Component) and found.__module__ == module and is_dataclass(found)
+    )

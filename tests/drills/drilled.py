@@ -4,9 +4,7 @@ A server imports what the scenes need and forks one child per try; `Stage` talks
 library, whatever writes is seen: Python, Arrow, SQLite, PyTorch.
 """
 
-import contextlib
 import ctypes
-import errno
 import json
 import os
 import select
@@ -21,8 +19,6 @@ from typing import Any
 
 ACTIONS = {"none": 0, "kill": 1, "torn": 2, "full": 3, "broken": 4, "locked": 5}
 LIMIT = 60.0  # seconds after which a try is held for one that waits for ever
-#: What the command line says in one sentence although it is no DistillerError, see `cli.readable`.
-SAID = {errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS}
 
 
 @dataclass(frozen=True)
@@ -115,12 +111,14 @@ def _play(scene: Callable[..., Any], library: Any, pipe: int, asked: dict[str, A
         os.setuid(asked["user"])
     library.drill_clock(ctypes.c_longlong(asked.get("clock", 0)))
     library.drill_arm(os.fsencode(folder), ctypes.c_long(asked.get("at", 0)), ACTIONS[asked.get("action", "none")])
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, 2)
-    os.dup2(devnull, 1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    printed = os.memfd_create("stderr")
+    os.dup2(printed, 2)
     try:
-        with contextlib.suppress(SystemExit):
-            end = {"result": scene(folder, lambda kept: tell({"kept": kept}))}
+        end = {"result": scene(folder, lambda kept: tell({"kept": kept}))}
+    except SystemExit as ended:
+        code = 1
+        end = {"said": os.pread(printed, 1 << 16, 0).decode().strip()} if ended.code == 1 else {"fault": repr(ended)}
     except Exception as error:
         code = 1
         end = _told(error)
@@ -129,9 +127,10 @@ def _play(scene: Callable[..., Any], library: Any, pipe: int, asked: dict[str, A
 
 
 def _told(error: Exception) -> dict[str, Any]:
+    from distiller.cli import UNWRITABLE
     from distiller.config import DistillerError
 
-    known = isinstance(error, DistillerError) or (isinstance(error, OSError) and error.errno in SAID)
+    known = isinstance(error, DistillerError) or (isinstance(error, OSError) and error.errno in UNWRITABLE)
     return {"said": str(error)} if known else {"fault": "".join(traceback.format_exception(error))}
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.acero
 import torch
 
-from distiller import saved
+from distiller import saved, student_folder
 from distiller.algorithm import pauses
-from distiller.artifacts import AnswerSet, CandidateSet, Checkpoint
+from distiller.artifacts import CandidateSet, Checkpoint, Selection
 from distiller.blocker.tfidf import Tfidf
 from distiller.command import main as distiller
 from distiller.disambiguation.unique_mapping import UniqueMapping
@@ -25,13 +26,18 @@ from distiller.sweep import job
 from distiller.trainer import Trainer
 
 Told = Callable[[Any], None]
-PAIRS = 400
+PAIRS = 40
 ASKER = Asker("small", None, {"class": "engine"})
 
 
 def candidates() -> CandidateSet:
     n = range(PAIRS)
-    table = {"query_id": list(n), "candidate_id": list(n), "similarity": [i / PAIRS for i in n], "position": [1] * PAIRS}
+    table = {
+        "query_id": list(n),
+        "candidate_id": list(n),
+        "similarity": [i / PAIRS for i in n],
+        "position": [1] * PAIRS,
+    }
     return CandidateSet(pa.table(table))
 
 
@@ -39,22 +45,13 @@ def artifact(folder: Path, told: Told) -> Any:
     """One artifact, made of another that is made while it is being made."""
     store = Store(root=folder / "store")
 
-    def make() -> AnswerSet:
+    def make() -> Selection:
         inner = store.produce(CandidateSet, [Tfidf()], ["records"], candidates)
-        ids, offsets = inner.query_ids[:50], inner.offsets[:51]
-        return AnswerSet.make("drill", ids, inner.candidate_ids[:50], offsets, ids % 2, facts=None)
+        part = ["train" if i % 2 else "test" for i in range(PAIRS)]
+        return Selection(pa.table({"query_id": inner.query_ids, "part": part, "score": inner.similarity}))
 
-    made = store.produce(AnswerSet, [Boosted()], ["records"], make)
+    made = store.produce(Selection, [Boosted()], ["records"], make)
     return [made.key, made.facts, made.table.to_pylist()]
-
-
-def damaged_artifact(folder: Path, told: Told) -> Any:
-    """The same over an entry that was damaged before."""
-    table = next(folder.glob("store/AnswerSet/*/table.parquet"), None)
-    if table is not None and not (folder / "damaged").exists():
-        (folder / "damaged").touch()
-        table.write_bytes(table.read_bytes()[:-7])
-    return artifact(folder, told)
 
 
 def checkpoint(folder: Path, told: Told) -> Any:
@@ -181,22 +178,22 @@ def student(folder: Path, told: Told) -> Any:
     for number in (1, 2):
         weights = folder.parent / f"checkpoint-{number}"  # not where anything is disturbed
         (weights / "deep").mkdir(parents=True, exist_ok=True)
-        (weights / "deep" / "weights.bin").write_bytes(bytes([number]) * 5000)
-        saved.save(folder / "student", PARTS, Checkpoint(weights), ABOUT | {"seed": number})
+        (weights / "deep" / "weights.txt").write_bytes(bytes([number]) * 5000)
+        student_folder.write(folder / "student", PARTS, Checkpoint(weights), ABOUT | {"seed": number})
         told(number)
     return loaded(folder, told)
 
 
 def loaded(folder: Path, told: Told) -> Any:
     found = saved.load(folder / "student")
-    weights = (found.folder / "deep" / "weights.bin").read_bytes()
+    weights = (found.folder / "deep" / "weights.txt").read_bytes()
     return [found.about["seed"], hashlib.sha256(weights).hexdigest(), repr(found.student)]
 
 
 SCENES: dict[str, Callable[[Path, Told], Any]] = {
     each.__name__: each
     for each in (
-        *(artifact, damaged_artifact, checkpoint, replies, kept_replies, imported, exported, pause, kept_pause),
+        *(artifact, checkpoint, replies, kept_replies, imported, exported, pause, kept_pause),
         *(jobs, job_left, student, loaded),
     )
 }

@@ -36,11 +36,14 @@ def keep(folder: Path, name: str, content: dict[str, Any]) -> None:
     """Write into the folder so that a file of this name is whole whenever it is there."""
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{name}.part"
-    with open(part, "wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(folder / name)
+    try:
+        with open(part, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(folder / name)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def kept(folder: Path, name: str) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from distiller.command import applying, cache, data, running, telling
+from distiller.command import applying, cache, data, giving, running, telling
 
 
 class _Parser(argparse.ArgumentParser):
@@ -25,7 +25,15 @@ def main(words: Sequence[str] | None = None) -> None:
         prog="distiller", description="Entity resolution by distilling a language model into a small student."
     )
     groups = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (running.add, applying.add, telling.add_report, telling.add_leaderboard, data.add, cache.add):
+    for add in (
+        running.add,
+        applying.add,
+        telling.add_report,
+        telling.add_leaderboard,
+        giving.add,
+        data.add,
+        cache.add,
+    ):
         add(groups)
     chosen = parser.parse_args(words)
     from distiller.cli import explain

@@ -5,8 +5,6 @@ distiller explain outputs/runs/.../student queries.csv candidates.csv --query 17
 """
 
 import argparse
-import os
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,6 @@ from distiller.config import DistillerError
 
 if TYPE_CHECKING:
     from distiller.records import Records
-    from distiller.saved import SavedStudent
 
 
 def add(groups: Any) -> None:
@@ -29,7 +26,7 @@ def add(groups: Any) -> None:
         )
         each.add_argument("--query-id", help="column that identifies a query; default: id, else row numbers from 0")
         each.add_argument("--candidate-id", help="the same for candidates")
-        each.add_argument("--threads", type=int, default=2, help="processor cores to use")
+        each.add_argument("--threads", type=_count, default=2, help="processor cores to use; default: 2")
     match.add_argument(
         "-o", "--out", type=Path, default=Path("matches.csv"), help="default: matches.csv; also .parquet"
     )
@@ -37,10 +34,19 @@ def add(groups: Any) -> None:
         "--many-to-many", action="store_true", help="all candidates more probable than none, no conflicts"
     )
     match.add_argument("--rationales", action="store_true", help="a column that says why")
-    match.add_argument("--chunk", type=int, default=50_000, help="queries compared at a time; bounds memory")
+    match.add_argument(
+        "--chunk", type=_count, default=50_000, help="queries compared at a time, bounds memory; default: 50000"
+    )
     match.set_defaults(action=_match)
     explain.add_argument("--query", required=True, help="id of the query")
     explain.set_defaults(action=_explain)
+
+
+def _count(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
 
 
 def _match(chosen: argparse.Namespace) -> None:
@@ -53,17 +59,17 @@ def _match(chosen: argparse.Namespace) -> None:
 
     if chosen.out.suffix.lower() not in (".csv", ".parquet"):
         raise DistillerError(f"{chosen.out}: matches are written as .csv or .parquet; name such a file with -o")
-    student, records = saved.load(chosen.student), _records(chosen)
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    student = saved.load(chosen.student)
     if chosen.rationales:
-        student = _telling(student)
+        student = student.telling()
+    records = _records(chosen)
     resolver = ManyToMany() if chosen.many_to_many else student.disambiguation
     with student.task(records, chosen.threads) as task:
-        parts = student.parts(task, chosen.chunk)
-        answers = student.joined(
-            [student.answers(part) for part in track(parts, "matching", total=len(parts), transient=True)]
-        )
-        found = student.matches(task, answers, resolver)
-    part = chosen.out.with_name(f".{chosen.out.name}.{os.getpid()}.part")
+        total = saved.part_count(task, chosen.chunk)
+        shown = track(student.parts(task, chosen.chunk), "matching", total=total, transient=True)
+        found = student.matches(task, saved.joined(student.answers(part) for part in shown), resolver)
+    part = chosen.out.with_name(f".{chosen.out.name}.part")
     try:
         if chosen.out.suffix.lower() == ".csv":
             pyarrow.csv.write_csv(found, part)
@@ -75,17 +81,13 @@ def _match(chosen: argparse.Namespace) -> None:
     print(f"{found.num_rows:,} matches of {len(records.query_ids):,} queries written to {chosen.out}")
 
 
-def _telling(student: "SavedStudent") -> "SavedStudent":
-    if "rationales" not in {field.name for field in fields(student.student)}:  # type: ignore[arg-type]
-        raise DistillerError(
-            f"{student.folder}: {student.student.label()} gives no rationales; leave --rationales away"
-        )
-    return replace(student, student=replace(student.student, rationales=True))  # type: ignore[type-var]
-
-
 def _records(chosen: argparse.Namespace) -> "Records":
     from distiller.dataset.tables import Tables
 
+    if chosen.candidates is None and chosen.candidate_id is not None:
+        raise DistillerError(
+            f"--candidate-id={chosen.candidate_id} names a column of a second table, and there is none; name its file, too"
+        )
     return Tables(
         queries=chosen.queries,
         candidates=chosen.candidates,

@@ -7,11 +7,11 @@ distiller cache import abt-buy/annotations/qwen2.5-32b.jsonl.gz dataset=abt-buy 
 
 import argparse
 import gzip
-import os
 from pathlib import Path
 from typing import Any
 
 from distiller import cli, recordings
+from distiller.command import configuration
 from distiller.config import ConfigurationError, DistillerError
 from distiller.engine.reply_cache import ReplyCache
 
@@ -30,7 +30,9 @@ def add(groups: Any) -> None:
         "that would ask for them, such as dataset=abt-buy teacher=qwen2.5-32b, and are kept as replies to its prompts.",
     )
     take.add_argument("files", nargs="+", help="files to take in, and key=value words of a run")
-    take.add_argument("--conf", type=Path, default=None, help="folder of the configuration; default: ./conf")
+    take.add_argument(
+        "--conf", type=Path, default=None, help="folder of the configuration; default: ./conf, else the source tree's"
+    )
     take.set_defaults(action=_import)
     for each in (out, take):
         each.add_argument("--store", type=Path, default=Path("outputs/store"), help="store.root of the runs")
@@ -51,7 +53,7 @@ def _export(chosen: argparse.Namespace) -> None:
             for line in cache.lines():
                 print(line)
             return
-        part = chosen.file.with_name(f".{chosen.file.name}.{os.getpid()}.part")
+        part = chosen.file.with_name(f".{chosen.file.name}.part")
         opened = gzip.open if chosen.file.suffix == ".gz" else open
         try:
             with opened(part, "wt", encoding="utf-8") as file:
@@ -97,11 +99,7 @@ def _import_annotations(
     from distiller.pipeline import task_of
     from distiller.teacher.llm import LLM
 
-    conf = chosen.conf or Path("conf")
-    if not (conf / "config.yaml").is_file():
-        raise DistillerError(
-            f"{conf.absolute()} is no configuration folder (it has no config.yaml); name one with --conf"
-        )
+    conf = configuration.folder(chosen.conf)
     try:
         with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
             config = compose("config", [*overrides, f"store.root={chosen.store}", "logger=none"])

@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from distiller.command import configuration
 from distiller.config import DistillerError, nearest
 
 
@@ -15,16 +16,14 @@ def add(groups: Any) -> None:
     """Add `data` to the command line."""
     data = groups.add_parser("data", help="list the benchmark datasets, or fetch and check some of them")
     data.add_argument("names", nargs="*", help="datasets to fetch, unless they lie at hand, and to check")
-    data.add_argument("--conf", type=Path, default=None, help="folder of the configuration; default: ./conf")
+    data.add_argument(
+        "--conf", type=Path, default=None, help="folder of the configuration; default: ./conf, else the source tree's"
+    )
     data.set_defaults(action=_data)
 
 
 def _data(chosen: argparse.Namespace) -> None:
-    folder = chosen.conf or Path("conf")
-    if not (folder / "config.yaml").is_file():
-        raise DistillerError(
-            f"{folder.absolute()} is no configuration folder (it has no config.yaml); name one with --conf"
-        )
+    folder = configuration.folder(chosen.conf)
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 

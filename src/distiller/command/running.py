@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from distiller.command import configuration
+from distiller.config import DistillerError
+
 CONF = "--conf"
 
 
@@ -23,16 +26,13 @@ def run(words: list[str]) -> None:
 
     from distiller.cli import experiment, readable
 
-    folder = Path("conf")
+    named = None
     if words[:1] == [CONF] and len(words) > 1:
-        folder, words = Path(words[1]), words[2:]
-    elif not (folder / "config.yaml").is_file():
-        folder = Path(__file__).parents[3] / "conf"
-    if not (folder / "config.yaml").is_file():
-        print(
-            f"error: {folder.absolute()} is no configuration folder (it has no config.yaml); name one with {CONF} FOLDER",
-            file=sys.stderr,
-        )
+        named, words = Path(words[1]), words[2:]
+    try:
+        folder = configuration.folder(named)
+    except DistillerError as error:
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     sys.argv = ["distiller run", *words]
     main = hydra.main(version_base="1.3", config_path=str(folder.absolute()), config_name="config")(experiment)

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,10 @@ class ReplyCache:
         self.path = path
         with self._readable():
             path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                path.touch(
+                    0o666, exist_ok=False
+                )  # SQLite itself would keep other users from writing, whatever the umask
             self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")  # what was paid for survives a power cut
@@ -192,7 +196,7 @@ class _Locks:
     _guard = threading.Lock()
 
     def __init__(self, path: Path):
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         self._held: dict[str, object] = {}
 
     @classmethod

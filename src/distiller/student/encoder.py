@@ -123,21 +123,35 @@ class Encoder(GradientStudent):
         self, checkpoint: Checkpoint, task: Task, query_ids: np.ndarray, trainer: Trainer, threads: int
     ) -> AnswerSet:
         import torch
-        from safetensors.torch import load_file
 
         from distiller.student.encoder_network import pair_logits
 
         torch.set_num_threads(threads)
-        settings = json.loads((checkpoint.folder / SETTINGS).read_text(encoding="utf-8"))
-        encoder, tokenizer = load_encoder(str(checkpoint.folder / ENCODER), None)
-        network = self._network(encoder, tokenizer)
-        network.head.load_state_dict(load_file(checkpoint.folder / HEAD))
+        settings, network, tokenizer = self._taught(checkpoint)
         rows, offsets = task.candidates.of(query_ids)
         pairs = self._text(tokenizer).pairs(task, query_ids[ragged.owner(offsets)], task.candidates.candidate_ids[rows])
         ready = self._for_inference(network, trainer)
         calibration = listwise.Calibration(settings["scale"], settings["shift"])
         logits = pair_logits(ready, pairs, offsets, self.inference_batch)
         return calibrated_answers(self.label(), task, query_ids, calibration(logits))
+
+    def export(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Write the trained network as an ONNX file, see `encoder_onnx.export`; its metadata says how it is asked."""
+        from distiller.student.encoder_onnx import export
+
+        settings, network, _ = self._taught(checkpoint)
+        told = {name: getattr(self, name) for name in ("objective", "none", "pooling", "form", "attributes", "longest")}
+        export(network.eval(), path, {**told, "scale": settings["scale"], "shift": settings["shift"]})
+
+    def _taught(self, checkpoint: Checkpoint) -> tuple[dict[str, Any], Any, Any]:
+        """Settings, network in float32 and tokenizer of a trained student."""
+        from safetensors.torch import load_file
+
+        settings = json.loads((checkpoint.folder / SETTINGS).read_text(encoding="utf-8"))
+        encoder, tokenizer = load_encoder(str(checkpoint.folder / ENCODER), None)
+        network = self._network(encoder, tokenizer)
+        network.head.load_state_dict(load_file(checkpoint.folder / HEAD))
+        return settings, network, tokenizer
 
     def _text(self, tokenizer: Any) -> PairText:
         text = PairText(tokenizer, self.form, self.attributes, self.longest)

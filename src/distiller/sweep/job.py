@@ -13,6 +13,7 @@ from typing import Any
 from distiller.config import Component, DistillerError, identity, nested
 from distiller.dataset.base import Dataset
 from distiller.experiment import Experiment
+from distiller.logger.secrets import without_secrets
 from distiller.records import Records
 from distiller.store import file_sum
 
@@ -38,7 +39,7 @@ class Job:
         try:
             told = json.loads((folder / RECORD).read_text(encoding="utf-8"))
             return cls(folder, told["state"], told["overrides"], told["objective"], told["seconds"], told.get("error"))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
 
@@ -86,7 +87,7 @@ def kept(folder: Path, signed: str) -> Job | None:
     if job is None or job.state == "failed" or not (folder / SCORECARD).is_file():
         return None
     told = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    return job if told["signature"] == signed and told["complete"] else None
+    return job if told.get("signature") == signed and told.get("complete") else None
 
 
 def begin(folder: Path) -> None:
@@ -132,12 +133,15 @@ def fail(folder: Path, overrides: list[str], error: Exception, start: float) -> 
 
 
 def sentence(error: Exception) -> str:
-    """What went wrong, on one line."""
+    """What went wrong, on one line, without keys and passwords."""
     text = str(error) if isinstance(error, DistillerError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.removeprefix("invalid configuration").split())
+    return without_secrets(" ".join(text.removeprefix("invalid configuration").split()))
 
 
 def _write(path: Path, told: dict[str, Any]) -> None:
     partial = path.with_name(f".{path.name}.part")
-    partial.write_text(json.dumps(told, indent=1), encoding="utf-8")
-    partial.rename(path)
+    try:
+        partial.write_text(json.dumps(without_secrets(told), indent=1), encoding="utf-8")
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)

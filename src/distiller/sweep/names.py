@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from omegaconf import OmegaConf
 
+from distiller.logger.secrets import without_secrets
+
 #: Words that say where and how fast, not what; two commands that differ only in these are the same sweep.
 ASIDE = ("experiment=", "logger", "data.", "store.", "sweep.", "threads=")
 LONGEST = 90
@@ -28,7 +30,7 @@ def sweep_name(name: str | None, words: Sequence[str], hydra_words: Sequence[str
 
 def job_name(number: int, words: Sequence[str]) -> str:
     """The name of a job's folder: its number in the sweep and what was overridden, without characters of paths."""
-    told = _plain(",".join(word.lstrip("+~") for word in words if not _aside(word)))
+    told = _plain(without_secrets(",".join(word.lstrip("+~") for word in words if not _aside(word))))
     return f"{int(number):03d}-{told}" if told else f"{int(number):03d}"
 
 
