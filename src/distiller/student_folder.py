@@ -79,8 +79,9 @@ def write(folder: Path, parts: dict[str, Any], checkpoint: Checkpoint, about: di
                 older.rename(folder)
             raise
     finally:
-        for left in (part, older):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(older, ignore_errors=True)
 
 
 def _names(folder: Path) -> set[str]:
