@@ -1,5 +1,6 @@
 """Every command of the documentation runs, or says why not; what it shows is what comes out."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from command import RUN, Commands, Outcome, environment, rows
-from conftest import DATA
 from documentation import DOCS, KNOWN, PAGES, ROOT, SHELL, Block, blocks, indented, is_python, masked, words_of
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from loopback_server import Loopback
 
 from distiller.config import build
+
+DATA = Path(os.environ["DISTILLER_DATA"])
 
 CONSOLE = ROOT / "src" / "distiller" / "command" / "__main__.py"
 #: Shell blocks whose commands are not run here, and commands in them; who adds one changes this number.
