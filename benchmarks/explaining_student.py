@@ -24,7 +24,6 @@ from recorded_students import data_folder
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from engine.tiny_model import tiny_checkpoint
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from distiller.algorithm.sft import SFT
 from distiller.artifacts import AnswerSet, CandidateSet, Checkpoint
@@ -99,11 +98,7 @@ def main() -> None:
         texts = [p.request.messages[-1][1] for p in prompts] + [
             t for t in taught.table["rationale"].to_pylist() if t
         ] * 3
-        folder = tiny_checkpoint(Path(scratch) / "tiny", hidden=96, layers=2, vocabulary=3000, texts=texts)
-        config = AutoConfig.from_pretrained(folder)
-        config.initializer_range = 0.02
-        torch.manual_seed(0)
-        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+        folder = tiny_checkpoint(Path(scratch) / "tiny", hidden=96, layers=2, vocabulary=3000, texts=texts, spread=0.02)
         student = Language(
             model=str(folder),
             elicitation=ASK,

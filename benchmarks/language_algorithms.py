@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from recorded_students import data_folder
+from tiny_student import school
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -39,9 +39,7 @@ from distiller.algorithm.kd import KD
 from distiller.algorithm.sft import SFT
 from distiller.artifacts import AnswerSet
 from distiller.blocker.recorded import Recorded as RecordedBlocker
-from distiller.blocker.tfidf import Tfidf
 from distiller.dataset.benchmark import Benchmark
-from distiller.dataset.synthetic import Synthetic
 from distiller.elicitation.label import Label
 from distiller.metrics import Truth, score_answers
 from distiller.records import Records
@@ -49,7 +47,6 @@ from distiller.scorecard import environment
 from distiller.store import Store
 from distiller.student.language import Language
 from distiller.task import Task
-from distiller.teacher.gold import Gold
 from distiller.teacher.recorded import Recorded
 from distiller.teacher.vote import Vote
 from distiller.trainer import Trainer
@@ -80,30 +77,10 @@ def real(root: Path, name: str, store: Store, train: int, test: int) -> tuple[Ta
     return task, records.matches, np.sort(drawn[:train]), np.sort(drawn[train : train + test])
 
 
-def school(store: Store, queries: int, seed: int) -> list[tuple[Task, AnswerSet]]:
-    """Synthetic products and publications, by names alone, with their true matches as answers."""
-    made = []
-    for domain in ("products", "publications"):
-        half = queries // 2
-        synthetic = Synthetic(name=domain, domain=domain, queries=half, candidates=half + half // 2, seed=seed)
-        records = named(synthetic.load())
-        blind = records.without_gold()
-        task = Task(blind, Tfidf(k=8).block(blind, 2), store)
-        made.append((task, Gold().answers(task, task.candidates.query_ids, records.matches)))
-    return made
-
-
 def blank(folder: Path, tasks: Sequence[Task], hidden: int, layers: int, seed: int) -> Path:
     """A Llama with random weights whose tokenizer was trained on prompts about these tasks."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     texts = [p.request.messages[-1][1] for task in tasks for p in ASK.prompts(task, task.candidates.query_ids[:600])]
-    tiny_checkpoint(folder, hidden=hidden, layers=layers, head=32, vocabulary=2048, texts=texts, seed=seed)
-    config = AutoConfig.from_pretrained(folder)
-    config.initializer_range = 0.02  # as models are begun that are to learn
-    torch.manual_seed(seed)
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    return folder
+    return tiny_checkpoint(folder, hidden=hidden, layers=layers, vocabulary=2048, texts=texts, seed=seed, spread=0.02)
 
 
 @dataclass(frozen=True)
@@ -212,7 +189,7 @@ def one_seed(options: argparse.Namespace, seed: int, root: Path, scratch: Path) 
     store = Store(root=options.store)
     sets = [real(root, name, store, options.train, options.test) for name in ("abt-buy", "dblp-acm")]
     lessons = [Lessons.of(*each) for each in sets]
-    practice = school(store, max(options.school, 8), seed)
+    practice = school(store, max(options.school, 8), seed, k=8, shown=named)
     folder = blank(
         scratch / f"blank-{seed}", [task for task, _ in practice] + [each.task for each in lessons], 128, 4, seed
     )

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -23,6 +24,7 @@ from distiller.artifacts import AnswerSet
 from distiller.blocker.tfidf import Tfidf
 from distiller.dataset.synthetic import Synthetic
 from distiller.elicitation.label import Label
+from distiller.records import Records
 from distiller.store import Store
 from distiller.student.language import Language
 from distiller.task import Task
@@ -32,29 +34,24 @@ from distiller.trainer import Trainer
 ASK = Label(serialization="plain", reply="score", prompt_tokens=512)
 
 
-def school(store: Store, queries: int, seed: int) -> list[tuple[Task, AnswerSet]]:
-    """Synthetic products and publications with their true matches as answers."""
+def school(
+    store: Store, queries: int, seed: int, k: int = 6, shown: Callable[[Records], Records] = lambda records: records
+) -> list[tuple[Task, AnswerSet]]:
+    """Synthetic products and publications with their true matches as answers; k: candidates, shown: what is kept of records."""
     made = []
     for domain in ("products", "publications"):
         half = queries // 2
-        records = Synthetic(name=domain, domain=domain, queries=half, candidates=half * 3 // 2, seed=seed).load()
+        records = shown(Synthetic(name=domain, domain=domain, queries=half, candidates=half * 3 // 2, seed=seed).load())
         blind = records.without_gold()
-        task = Task(blind, Tfidf(k=6).block(blind, 2), store)
+        task = Task(blind, Tfidf(k=k).block(blind, 2), store)
         made.append((task, Gold().answers(task, task.candidates.query_ids, records.matches)))
     return made
 
 
 def blank(folder: Path, tasks: list[Task], seed: int) -> None:
     """Write a Llama with random weights whose tokenizer was trained on prompts about these tasks."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     texts = [p.request.messages[-1][1] for task in tasks for p in ASK.prompts(task, task.candidates.query_ids[:600])]
-    tiny_checkpoint(folder, hidden=128, layers=4, vocabulary=2048, texts=texts, seed=seed)
-    config = AutoConfig.from_pretrained(folder)
-    config.initializer_range = 0.02  # as models are begun that are to learn
-    torch.manual_seed(seed)
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tiny_checkpoint(folder, hidden=128, layers=4, vocabulary=2048, texts=texts, seed=seed, spread=0.02)
 
 
 def main() -> None:

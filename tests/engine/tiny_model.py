@@ -66,6 +66,7 @@ def tiny_checkpoint(
     positions: int = 4096,
     texts: Sequence[str] = (),
     head: int = 32,
+    spread: float | None = None,
 ) -> Path:
     """The folder, now with a model, its byte-level BPE tokenizer and, if `chat`, a chat template in the architecture's
     own style; the same arguments give the same files.
@@ -73,7 +74,8 @@ def tiny_checkpoint(
     About 0.5 million float32 parameters, attention heads of `head` dimensions. It writes text without sense, rarely ends its
     turn by itself. digits: `merged` for llama and `split` for qwen2 unless told; transformers gives every qwen2
     checkpoint Qwen's own splitting. vocabulary: the most that the tokenizer learns, from the sentences of this file and from
-    `texts`; the model's is a multiple of 64.
+    `texts`; the model's is a multiple of 64. spread: standard deviation of the weights; None is wide, so that every token of
+    the prompt matters for the reply, 0.02 is what models are begun with that are to learn.
     """
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
@@ -93,7 +95,7 @@ def tiny_checkpoint(
         "num_attention_heads": hidden // head,
         "num_key_value_heads": max(1, hidden // head // 2),
         "max_position_embeddings": positions,
-        "initializer_range": 1.5 * hidden**-0.5,  # wide, so that every token of the prompt matters for the reply
+        "initializer_range": 1.5 * hidden**-0.5 if spread is None else spread,
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": eos,
         "tie_word_embeddings": False,

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import torch
 from engine.tiny_model import tiny_checkpoint
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from distiller.artifacts import AnswerSet, CandidateSet
 from distiller.elicitation.label import Label
@@ -51,13 +49,8 @@ def checkpoint(hidden: int = 64, layers: int = 2, seed: int = 0, **shape) -> Pat
     """A tiny Llama with random weights whose tokenizer knows the words of the task as they stand in prompts."""
     prompts = ASK.prompts(task(20)[0], np.arange(20))
     texts = [prompt.request.messages[-1][1] for prompt in prompts] + [*WORDS, "genuine", "copy"] * 5
-    folder = tiny_checkpoint(fresh() / "tiny", hidden=hidden, layers=layers, vocabulary=1024, texts=texts, **shape)
-    config = AutoConfig.from_pretrained(folder)
-    config.initializer_range = 0.02  # as models are begun that are to learn
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    return folder
+    size = {"hidden": hidden, "layers": layers, "vocabulary": 1024, **shape}
+    return tiny_checkpoint(fresh() / "tiny", texts=texts, seed=seed, spread=0.02, **size)
 
 
 def student(model: Path, **fields) -> Language:
